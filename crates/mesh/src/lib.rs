@@ -1,0 +1,30 @@
+//! How one of our processes talks and lives.
+//!
+//! In reading order: [`config`] is where settings come from; [`tasks`] is how everything ends; [`caller`] is who calls; [`token`]
+//! reads access tokens, [`access`] is what this process knows of rights; [`rules`] are the options of the protos; [`guard`] is the one
+//! stack of layers that every call passes, on every transport; [`link`] is how one service calls another; [`status`] turns errors
+//! into answers; [`bus`] carries events and [`outbox`] sees to it that none is forgotten; [`telemetry`] and [`admin`] are what an
+//! operator sees.
+//!
+//! It knows no service's rules and no database.
+
+pub mod access;
+pub mod admin;
+pub mod bus;
+pub mod caller;
+pub mod config;
+pub mod guard;
+pub mod link;
+pub mod outbox;
+pub mod rules;
+pub mod status;
+pub mod tasks;
+pub mod telemetry;
+pub mod token;
+
+pub use bus::{Bus, Heard, LocalBus, Note};
+pub use caller::{Call, Caller, Peer, Standing};
+pub use guildhall_proto::error::v1::Reason;
+pub use link::Link;
+pub use status::{Reasoned, status};
+pub use tasks::Tasks;
