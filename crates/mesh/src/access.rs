@@ -15,9 +15,8 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
-use guildhall_kernel::{Clock, Failure, Kind, Role, SessionId, SpaceId, UserId};
+use guildhall_kernel::{Clock, Role, SessionId, SpaceId, UserId};
 use guildhall_proto::auth::v1::{AccessChange, AccessChanged, access_change::What};
 use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, broadcast};
@@ -25,15 +24,18 @@ use tonic::Status;
 use tracing::warn;
 
 use crate::{
-    Reason, Reasoned,
     bus::{Bus, subject},
     tasks::Tasks,
     token::{BadToken, Keys, Verified},
 };
 
+mod refused;
 mod remote;
+mod source;
 
+pub use refused::Refused;
 pub use remote::LinkSource;
+pub use source::{Changes, Source};
 
 /// How often changes and keys are asked for when nothing rings.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -51,70 +53,6 @@ crate::settings! {
         pub grace_seconds: u64 = 60,
         /// How many tokens, sessions and roles are remembered, each.
         pub remembered: usize = 100_000,
-    }
-}
-
-/// Where the truth about rights is asked: a link to `svc-auth`, or inside it its own store.
-#[async_trait]
-pub trait Source: Send + Sync + 'static {
-    /// The public keys as a JSON Web Key Set.
-    async fn keys(&self) -> Result<String, Status>;
-    /// Whether a session of this user may act, and the number of the last change that the answer reflects.
-    async fn session(&self, user: UserId, session: SessionId) -> Result<(bool, u64), Status>;
-    /// The role of a user in a living space, and the number of the last change that the answer reflects.
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status>;
-    /// All roles of a user.
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status>;
-    /// The changes after a number, in order.
-    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Status>;
-}
-
-/// Changes of rights, in order.
-#[derive(Debug, Clone, Default)]
-pub struct Changes {
-    /// The changes.
-    pub changes: Vec<AccessChange>,
-    /// The number of the last one there is.
-    pub head: u64,
-    /// Whether some after the asked number are no longer kept.
-    pub reset: bool,
-}
-
-/// Why a token does not open anything.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// The token itself.
-    #[error(transparent)]
-    Bad(BadToken),
-    /// Its session.
-    #[error("the session has ended")]
-    SessionEnded,
-    /// Nobody can say.
-    #[error("rights cannot be checked just now")]
-    Unknown(#[source] Status),
-}
-
-impl Failure for Refused {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Bad(_) | Self::SessionEnded => Kind::Unauthenticated,
-            Self::Unknown(_) => Kind::Unavailable,
-        }
-    }
-}
-
-impl Reasoned for Refused {
-    fn reason(&self) -> Reason {
-        match self {
-            Self::Bad(BadToken::Expired) => Reason::TokenExpired,
-            Self::Bad(_) => Reason::TokenInvalid,
-            Self::SessionEnded => Reason::SessionEnded,
-            Self::Unknown(_) => Reason::Busy,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Unknown(_)).then_some(ASK_EVERY)
     }
 }
 
@@ -338,7 +276,11 @@ impl Access {
         }
     }
 
-    async fn session_lives(&self, verified: Verified) -> Result<(), Refused> {
+    /// Whether the session of a token that was verified earlier may still act, however long ago the token itself ran out.
+    ///
+    /// # Errors
+    /// [`Refused::SessionEnded`] where it may not, [`Refused::Unknown`] where auth does not answer.
+    pub async fn session_lives(&self, verified: Verified) -> Result<(), Refused> {
         let Verified { user, session, .. } = verified;
         if self.is_fresh() && self.inner.sessions.get(&session) == Some(user) {
             return Ok(());

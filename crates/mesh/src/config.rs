@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use figment::{
-    Figment,
+    Figment, Metadata, Profile, Provider,
     providers::{Env, Format as _, Serialized, Toml},
+    value::{Dict, Map},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -27,6 +28,16 @@ impl BadSettings {
     }
 }
 
+/// Begins every variable that is a setting.
+const PREFIX: &str = "GUILDHALL_";
+/// Stands in a variable's name where a dot stands in the key.
+const DOT: &str = "__";
+/// Variables of this prefix that are no settings: the file of `--config`, and what `./dev` tells tests and proofs.
+const OTHERS: [&str; 6] = ["config", "bin", "seed", "prove", "prove_long", "dev_cache"];
+/// What defaults and flags are called where an origin is told.
+const DEFAULT: &str = "default";
+const FLAG: &str = "command line";
+
 /// Reads the settings `S`. `file` must exist where it is given; `flags` are what the command line said, absent keys left out.
 ///
 /// # Errors
@@ -35,7 +46,21 @@ pub fn load<S>(file: Option<&Path>, flags: impl Serialize) -> Result<S, BadSetti
 where
     S: DeserializeOwned + Serialize + Default,
 {
-    let mut figment = Figment::from(Serialized::defaults(S::default()));
+    load_with_origins(file, flags).map(|(settings, _)| settings)
+}
+
+/// The same, and where each setting comes from.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_with_origins<S>(
+    file: Option<&Path>,
+    flags: impl Serialize,
+) -> Result<(S, Origins), BadSettings>
+where
+    S: DeserializeOwned + Serialize + Default,
+{
+    let mut figment = Figment::from(Called(DEFAULT, Serialized::defaults(S::default())));
     if let Some(file) = file {
         if !file.is_file() {
             return Err(BadSettings {
@@ -45,27 +70,69 @@ where
         figment = figment.merge(Toml::file_exact(file));
     }
     figment = figment
-        .merge(Env::prefixed("GUILDHALL_").split("__"))
-        .merge(Serialized::defaults(flags));
-    figment.extract().map_err(|error| BadSettings {
+        .merge(Env::prefixed(PREFIX).ignore(&OTHERS).split(DOT))
+        .merge(Called(FLAG, Serialized::defaults(flags)));
+    let settings = figment.extract().map_err(|error| BadSettings {
         text: explain(error),
-    })
+    })?;
+    Ok((settings, Origins { figment }))
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone)]
+pub struct Origins {
+    figment: Figment,
+}
+
+impl Origins {
+    /// Where the setting at `key` (`auth.registration`) comes from: "default", the path of a file, the name of a variable, or
+    /// "command line".
+    pub fn of(&self, key: &str) -> String {
+        let Some(metadata) = self.figment.find_metadata(key) else {
+            return DEFAULT.to_owned();
+        };
+        origin(metadata, &key.split('.').collect::<Vec<_>>())
+    }
+}
+
+fn origin(metadata: &Metadata, key: &[&str]) -> String {
+    match &metadata.source {
+        Some(source) => source
+            .file_path()
+            .map_or_else(|| source.to_string(), |file| file.display().to_string()),
+        None if [DEFAULT, FLAG].contains(&metadata.name.as_ref()) => metadata.name.to_string(),
+        None => format!("{PREFIX}{}", key.join(DOT).to_ascii_uppercase()),
+    }
+}
+
+/// A provider under a name that people understand.
+struct Called<T>(&'static str, Serialized<T>);
+
+impl<T: Serialize> Provider for Called<T> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.0)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        self.1.data()
+    }
 }
 
 fn explain(error: figment::Error) -> String {
     let each = error.into_iter().map(|one| {
-        let source = one
-            .metadata
-            .as_ref()
-            .map(|metadata| match &metadata.source {
-                Some(source) => source.to_string(),
-                None => metadata.name.to_string(),
-            });
-        let key = one.path.join(".");
-        let place = source
-            .map(|source| format!(" (from {source})"))
-            .unwrap_or_default();
-        format!("setting {key}: {}{place}", one.kind)
+        let mut path: Vec<_> = one.path.iter().map(String::as_str).collect();
+        // An unknown key stands in the error, not in its path.
+        if let figment::error::Kind::UnknownField(key, _) = &one.kind {
+            path.push(key);
+        }
+        let place = one.metadata.as_ref();
+        let place = place.map(|metadata| format!(" (from {})", origin(metadata, &path)));
+        format!(
+            "setting {}: {}{}",
+            path.join("."),
+            one.kind,
+            place.unwrap_or_default()
+        )
     });
     each.collect::<Vec<_>>().join("\n")
 }
@@ -120,6 +187,11 @@ macro_rules! settings {
 }
 
 #[cfg(test)]
+#[expect(
+    unreachable_pub,
+    dead_code,
+    reason = "the macro makes what a service shows; here nobody else looks"
+)]
 mod tests {
     use std::io::Write as _;
 
@@ -174,6 +246,28 @@ mod tests {
         assert!(
             error.contains("sise") && error.contains(&file.path().display().to_string()),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn every_setting_tells_where_it_comes_from() {
+        let file = file("[section]\nsize = 8\n");
+        let flags = serde_json::json!({"section": {"word": "flag"}});
+
+        let (_, origins): (All, _) = load_with_origins(Some(file.path()), flags).expect("loads");
+        let (_, defaults): (All, _) =
+            load_with_origins(None, serde_json::json!({})).expect("loads");
+
+        assert_eq!(
+            origins.of("section.size"),
+            file.path().display().to_string()
+        );
+        assert_eq!(origins.of("section.word"), "command line");
+        assert_eq!(defaults.of("section.size"), "default");
+        let variable = Metadata::named("environment");
+        assert_eq!(
+            origin(&variable, &["section", "size"]),
+            "GUILDHALL_SECTION__SIZE"
         );
     }
 

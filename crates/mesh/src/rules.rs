@@ -129,7 +129,7 @@ fn rule(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Rule, String
                 options::Place::Unspecified => {
                     return Err("it says not what its field names".into());
                 }
-                place => place,
+                place @ (options::Place::Space | options::Place::Channel) => place,
             },
             field: input
                 .get_field_by_name(&rule.field)
@@ -169,7 +169,7 @@ fn is_retry_safe(method: &MethodDescriptor) -> bool {
         .method_descriptor_proto()
         .options
         .as_ref()
-        .map(|o| o.idempotency_level());
+        .map(prost_reflect::prost_types::MethodOptions::idempotency_level);
     matches!(
         level,
         Some(IdempotencyLevel::NoSideEffects | IdempotencyLevel::Idempotent)

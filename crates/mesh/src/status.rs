@@ -20,6 +20,7 @@ pub trait Reasoned: Failure {
 }
 
 /// Turns an error into what the caller gets. The inside of an internal one goes to the log only.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 pub fn status(error: impl Reasoned) -> Status {
     let kind = error.kind();
     if kind == Kind::Internal {

@@ -25,7 +25,6 @@ impl Tasks {
     }
 
     /// Runs a task under a name that its log lines carry. A long-running one watches [`Tasks::stopping`] and returns.
-    #[expect(clippy::disallowed_methods, reason = "this is the tracker")]
     pub fn spawn<F>(&self, name: &'static str, task: F) -> JoinHandle<Option<F::Output>>
     where
         F: Future + Send + 'static,

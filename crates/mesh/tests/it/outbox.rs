@@ -13,23 +13,22 @@ use tokio::sync::watch;
 
 /// An outbox in memory that outlives its readers, as a file outlives a process.
 struct Rows {
-    rows: Mutex<Vec<Note>>,
+    notes: Mutex<Vec<Note>>,
     cursors: Mutex<std::collections::HashMap<String, u64>>,
     grown: watch::Sender<u64>,
 }
 
 impl Rows {
     fn new() -> Arc<Self> {
-        let rows = Mutex::default();
         Arc::new(Self {
-            rows,
+            notes: Mutex::default(),
             cursors: Mutex::default(),
             grown: watch::Sender::new(0),
         })
     }
 
     fn commit(&self, n: u8) {
-        let mut rows = self.rows.lock().expect("whole");
+        let mut rows = self.notes.lock().expect("whole");
         rows.push(Note {
             id: EventId::from_bytes([n; 16]),
             subject: "test.v1.scope.Happened".into(),
@@ -47,7 +46,7 @@ impl Journal for Rows {
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<(u64, Note)>, JournalError> {
-        let rows = self.rows.lock().expect("whole");
+        let rows = self.notes.lock().expect("whole");
         let numbered = (1_u64..).zip(rows.iter().cloned());
         Ok(numbered.filter(|(n, _)| *n > after).take(limit).collect())
     }
