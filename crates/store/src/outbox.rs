@@ -1,0 +1,200 @@
+//! Events kept in the transaction of their change, numbered in the order of commits, and how far each reader has come.
+//!
+//! A service lists [`CreateOutbox`] among its migrations, calls [`append`] inside [`Entities::write`], and serves its journal from
+//! the rest.
+
+use std::time::Duration;
+
+use guildhall_kernel::{EventId, Time};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
+};
+use uuid::Uuid;
+
+use crate::{Entities, StoreError, Write};
+
+mod create;
+
+pub use create::CreateOutbox;
+
+/// How long an event is kept at least, for readers that come back late.
+pub const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// An event in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Names it; a repeat carries the same.
+    pub id: EventId,
+    /// Where it is told.
+    pub subject: String,
+    /// What is told.
+    pub payload: Vec<u8>,
+    /// When it became a fact.
+    pub at: Time,
+}
+
+/// Adds an event as the next. Returns its number.
+///
+/// # Errors
+/// [`StoreError::Taken`] where an event with this id is there already; the database's.
+pub async fn append(write: &Write, event: Event) -> Result<u64, StoreError> {
+    let row = event::ActiveModel {
+        seq: NotSet,
+        event_id: Set(event.id.uuid()),
+        subject: Set(event.subject),
+        payload: Set(event.payload),
+        at: Set(event.at.micros()),
+    };
+    let added = event::Entity::insert(row).exec(write).await?;
+    let number = unsigned(added.last_insert_id);
+    write.owes(number);
+    Ok(number)
+}
+
+/// Up to `limit` events above number `after`, in order. Numbers rise; gaps mean nothing.
+///
+/// # Errors
+/// The database's.
+pub async fn read(
+    entities: &Entities,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Event)>, StoreError> {
+    let rows = event::Entity::find()
+        .filter(event::Column::Seq.gt(signed(after)))
+        .order_by_asc(event::Column::Seq)
+        .limit(u64::try_from(limit).unwrap_or(u64::MAX))
+        .all(entities.read())
+        .await?;
+    Ok(rows.into_iter().map(numbered).collect())
+}
+
+/// The last number that a reader has finished with; 0 for a new one.
+///
+/// # Errors
+/// The database's.
+pub async fn cursor(entities: &Entities, reader: &str) -> Result<u64, StoreError> {
+    let row = consumer_cursor::Entity::find_by_id(reader)
+        .one(entities.read())
+        .await?;
+    Ok(row.map_or(0, |row| unsigned(row.last_seq)))
+}
+
+/// Moves a reader's cursor up, never down.
+///
+/// # Errors
+/// The database's.
+pub async fn advance(entities: &Entities, reader: &str, to: u64) -> Result<(), StoreError> {
+    entities
+        .write(async |write: &Write| advance_in(write, reader, to).await)
+        .await
+}
+
+/// Moves a reader's cursor up in the transaction of the effect, which makes the effect happen once.
+///
+/// # Errors
+/// The database's.
+pub async fn advance_in(write: &Write, reader: &str, to: u64) -> Result<(), StoreError> {
+    use consumer_cursor::{ActiveModel, Column, Entity};
+
+    let row = ActiveModel {
+        name: Set(reader.to_owned()),
+        last_seq: Set(signed(to)),
+    };
+    let up = OnConflict::column(Column::Name)
+        .update_column(Column::LastSeq)
+        .action_and_where(Expr::col((Entity, Column::LastSeq)).lt(signed(to)))
+        .to_owned();
+    Entity::insert(row)
+        .on_conflict(up)
+        .exec_without_returning(write)
+        .await?;
+    Ok(())
+}
+
+/// Forgets events that are older than [`KEPT`] and that every known reader has finished with. Returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(entities: &Entities, now: Time) -> Result<u64, StoreError> {
+    let slowest = consumer_cursor::Entity::find()
+        .order_by_asc(consumer_cursor::Column::LastSeq)
+        .one(entities.read())
+        .await?;
+    // Without readers nobody has finished with anything.
+    let Some(slowest) = slowest else {
+        return Ok(0);
+    };
+    let old = now.minus(KEPT).micros();
+    let forget = event::Entity::delete_many()
+        .filter(event::Column::Seq.lte(slowest.last_seq))
+        .filter(event::Column::At.lt(old));
+    entities
+        .write(async |write: &Write| {
+            Ok(forget
+                .exec(write)
+                .await
+                .map_err(StoreError::from)?
+                .rows_affected)
+        })
+        .await
+}
+
+fn numbered(row: event::Model) -> (u64, Event) {
+    let event = Event {
+        id: EventId::of(row.event_id),
+        subject: row.subject,
+        payload: row.payload,
+        at: Time::from_micros(row.at),
+    };
+    (unsigned(row.seq), event)
+}
+
+// The numbers are the database's, which counts from 1 up and has no unsigned ones.
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+mod event {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key)]
+        pub seq: i64,
+        #[sea_orm(unique)]
+        pub event_id: super::Uuid,
+        pub subject: String,
+        pub payload: Vec<u8>,
+        pub at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod consumer_cursor {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "consumer_cursor")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        pub last_seq: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
