@@ -1,0 +1,126 @@
+//! What an operator does to a stopped hall. The data folder must be locked by the caller, as `serve` locks it.
+
+use std::{path::Path, sync::Arc};
+
+use guildhall_kernel::{Clock, Ids, UserId};
+use secrecy::SecretString;
+
+use crate::{
+    AuthError,
+    config::AuthSettings,
+    model::{Account, DisplayName, Email, Login, Username},
+    passwords::{Hashers, NewPassword, imported},
+    store::{Moment, Store, Write, account, account::NewAccount, session},
+};
+
+/// `auth.db` of a stopped hall.
+pub struct Admin {
+    store: Store,
+    settings: AuthSettings,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+impl Admin {
+    /// Opens the database in a data folder.
+    ///
+    /// # Errors
+    /// The settings', or what the file says.
+    pub async fn open(
+        data: &Path,
+        settings: &AuthSettings,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> anyhow::Result<Self> {
+        settings.check()?;
+        let store = Store::open(&data.join(crate::FILE)).await?;
+        Ok(Self {
+            store,
+            settings: settings.clone(),
+            clock,
+            ids,
+        })
+    }
+
+    /// Gives an account another password, by the rules of registering, and ends all its sessions. `name` is the username or the
+    /// address.
+    ///
+    /// # Errors
+    /// [`AuthError::NotFound`] where there is no such account, [`AuthError::PasswordWeak`] or [`AuthError::BadField`] for the password.
+    pub async fn set_password(&self, name: &str, password: SecretString) -> Result<(), AuthError> {
+        let read = self.store.entities().read();
+        let login = if name.contains('@') {
+            Login::Email(name.to_owned())
+        } else {
+            Login::Username(name.to_owned())
+        };
+        let found = account::by_login(read, &login).await?;
+        let found = found.ok_or(AuthError::NotFound("account"))?;
+        let Account { person, email, .. } = &found.account;
+        let local = email.rsplit_once('@').map_or("", |(local, _)| local);
+        let names = [
+            person.username.as_str(),
+            email,
+            local,
+            &self.settings.hall_name,
+        ];
+        let password = NewPassword::parse("password", password, &names)?;
+        let hash = Hashers::new(&self.settings, self.ids.clone())?
+            .hash(password)
+            .await?;
+        let moment = Moment {
+            at: self.clock.now(),
+            ids: self.ids.as_ref(),
+        };
+        self.store
+            .write(async |write: &Write| {
+                account::replace_hash(write, person.id, &found.password_hash, hash).await?;
+                let all = session::living(write, person.id, moment.at, None, u64::MAX >> 1).await?;
+                for session in &all {
+                    session::end(write, moment, session).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Takes over an account from another system with its bcrypt or argon2id hash; it is hashed anew at the next sign-in.
+    ///
+    /// # Errors
+    /// [`AuthError::NamesTaken`], or [`AuthError::BadField`] for a hash that is not taken.
+    pub async fn import(
+        &self,
+        username: &Username,
+        email: &Email,
+        display_name: &DisplayName,
+        hash: &str,
+    ) -> Result<Account, AuthError> {
+        let password_hash =
+            imported(hash).map_err(|error| AuthError::bad_field("password_hash", error))?;
+        self.store
+            .write(async |write: &Write| {
+                let (username_taken, email_taken) = account::taken(write, username, email).await?;
+                if username_taken || email_taken {
+                    return Err(AuthError::NamesTaken {
+                        username: username_taken,
+                        email: email_taken,
+                    });
+                }
+                let new = NewAccount {
+                    id: UserId::of(self.ids.uuid()),
+                    username,
+                    email,
+                    password_hash,
+                    display_name: display_name.or(username.as_str()),
+                    at: self.clock.now(),
+                };
+                Ok(account::add(write, new).await?)
+            })
+            .await
+    }
+
+    /// Closes the database.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}

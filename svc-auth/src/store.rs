@@ -1,0 +1,64 @@
+//! `auth.db`. One library covers every engine, so there is no trait: functions by group of tables, and one way to write.
+//!
+//! Functions that take a [`Write`] run inside a transaction that a use case opened with [`Store::write`]; the others read what is
+//! committed.
+
+use std::path::Path;
+
+use guildhall_kernel::{Ids, Time};
+use guildhall_store::{Entities, StoreError, sqlite};
+use sea_orm::DbErr;
+
+use crate::{AuthError, migrations::Migrations};
+
+pub(crate) mod account;
+pub(crate) mod change;
+mod entity;
+pub(crate) mod journal;
+pub(crate) mod key;
+pub(crate) mod session;
+pub(crate) mod space;
+
+pub(crate) use guildhall_store::Write;
+
+/// The opened database. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    entities: Entities,
+}
+
+/// When a change is made, and where its events get their ids.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) at: Time,
+    pub(crate) ids: &'a dyn Ids,
+}
+
+impl Store {
+    /// Opens the file and brings its tables up to date.
+    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let entities = sqlite::open::<Migrations>(path).await?;
+        Ok(Self { entities })
+    }
+
+    /// Runs `body` in one write transaction: kept and synced whole, or not at all.
+    pub(crate) async fn write<T, F>(&self, body: F) -> Result<T, AuthError>
+    where
+        F: AsyncFnOnce(&Write) -> Result<T, AuthError>,
+    {
+        self.entities.write(body).await
+    }
+
+    pub(crate) fn entities(&self) -> &Entities {
+        &self.entities
+    }
+
+    pub(crate) async fn close(&self) {
+        self.entities.close().await;
+    }
+}
+
+/// A row holds what it must not.
+fn damaged(table: &str) -> StoreError {
+    StoreError::Statement(DbErr::Type(format!("a row of {table} is damaged")))
+}
