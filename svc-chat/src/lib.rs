@@ -1,0 +1,237 @@
+//! Channels and their timelines.
+//!
+//! To be read in this order: [`model`] are the values; [`channels`], [`messages`], [`reads`] and [`feed`] are the rules; [`spaces`] is
+//! what chat does when it hears of a change in a space, [`peers`] whom it asks; [`store`] is what is kept and how; [`event`] is what is
+//! told; `grpc` is how it is called; [`build`] puts it together.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use guildhall_kernel::{ChannelId, Clock, Ids};
+use guildhall_mesh::{
+    Bus, Link, Tasks,
+    access::Access,
+    guard::{Guard, Guarded},
+    outbox::{Journal, follow, relay},
+    rules::Rules,
+};
+use guildhall_proto::chat::v1::{
+    channel_service_server::ChannelServiceServer, feed_service_server::FeedServiceServer,
+    message_service_server::MessageServiceServer,
+};
+use tonic::service::Routes;
+use tracing::{info, warn};
+
+mod answer;
+pub mod channels;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod feed;
+mod grpc;
+pub mod messages;
+mod migrations;
+pub mod model;
+pub mod peers;
+pub mod reads;
+pub mod spaces;
+pub mod store;
+
+use channels::Channels;
+use config::ChatSettings;
+use feed::Feed;
+use grpc::{ChannelPlaces, ChannelRpcs, FeedRpcs, MessageRpcs};
+use messages::Messages;
+use peers::Auth;
+use reads::Reads;
+use spaces::Spaces;
+use store::{
+    ChannelJournal, ChannelStore, Timeline,
+    sqlite::{Options, SqliteTimeline},
+};
+
+/// How often events that nobody will ask for again are forgotten.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
+
+/// What chat is built from.
+pub struct Parts {
+    /// The data folder, locked by this process: `chat.db` and `timeline.db` stand in it.
+    pub data: PathBuf,
+    /// How big the timeline's engine is.
+    pub timeline: Options,
+    /// The present instant.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+    /// Where every task of chat is tracked.
+    pub tasks: Tasks,
+    /// Where chat tells.
+    pub bus: Arc<dyn Bus>,
+    /// Who may what.
+    pub access: Access,
+    /// The options of the protos.
+    pub rules: Arc<Rules>,
+    /// The link from `chat` to auth.
+    pub auth: Link,
+    /// Auth's outbox, which chat follows as reader [`spaces::READER`].
+    pub auth_events: Arc<dyn Journal>,
+}
+
+/// A running chat service. Clones are the same one.
+#[derive(Clone)]
+pub struct Chat {
+    /// Its rpcs behind the layers.
+    pub server: Guarded,
+    /// The events about channels, for followers that must not miss one.
+    pub channel_events: Arc<dyn Journal>,
+    /// The events about messages, likewise.
+    pub message_events: Arc<dyn Journal>,
+    store: Arc<ChannelStore>,
+    timeline: Arc<SqliteTimeline>,
+}
+
+/// Opens the stores, bringing their tables up to date, and starts what runs beside the calls.
+///
+/// # Errors
+/// What keeps a store from opening.
+pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat> {
+    let Parts {
+        data,
+        timeline,
+        clock,
+        ids,
+        tasks,
+        bus,
+        access,
+        rules,
+        auth,
+        auth_events,
+    } = parts;
+
+    // What is kept.
+    let (path, remembered) = (data.join("chat.db"), settings.channels_remembered);
+    let store = ChannelStore::open(&path, ids.clone(), tasks.clone(), remembered).await;
+    let store = Arc::new(store.context("chat.db cannot be opened")?);
+    let engine = SqliteTimeline::open(
+        data.join("timeline.db"),
+        clock.clone(),
+        ids.clone(),
+        timeline,
+    );
+    let engine = Arc::new(engine.await.context("timeline.db cannot be opened")?);
+    let timeline: Arc<dyn Timeline> = engine.clone();
+
+    // The rules.
+    let channels = Arc::new(Channels {
+        store: store.clone(),
+        auth: Auth::new(auth),
+        clock: clock.clone(),
+        ids: ids.clone(),
+    });
+    let messages = Arc::new(Messages {
+        store: store.clone(),
+        timeline: timeline.clone(),
+        clock: clock.clone(),
+    });
+    let reads = Arc::new(Reads {
+        store: store.clone(),
+        timeline: timeline.clone(),
+        bus: bus.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+    });
+    let feed = Arc::new(Feed {
+        store: store.clone(),
+        timeline: timeline.clone(),
+        access: access.clone(),
+    });
+
+    // How they are called.
+    let places = Arc::new(ChannelPlaces(channels.clone()));
+    let routes = Routes::new(ChannelServiceServer::new(ChannelRpcs {
+        channels,
+        feed: feed.clone(),
+        reads,
+    }))
+    .add_service(MessageServiceServer::new(MessageRpcs {
+        messages: messages.clone(),
+    }))
+    .add_service(FeedServiceServer::new(FeedRpcs { feed, messages }));
+    let guard = Guard {
+        rules,
+        access,
+        places,
+        clock: clock.clone(),
+        ids,
+    };
+
+    // What runs beside the calls.
+    let channel_events: Arc<dyn Journal> = Arc::new(ChannelJournal(store.entities().clone()));
+    let message_events: Arc<dyn Journal> = engine.clone();
+    relay(&tasks, channel_events.clone(), bus.clone());
+    relay(&tasks, message_events.clone(), bus);
+    let spaces = Spaces {
+        store: store.clone(),
+        timeline,
+    };
+    follow(&tasks, auth_events, spaces::READER, spaces);
+    prune(&tasks, store.clone(), clock);
+
+    Ok(Chat {
+        server: guard.before(routes),
+        channel_events,
+        message_events,
+        store,
+        timeline: engine,
+    })
+}
+
+impl Chat {
+    /// Says whether chat can answer, or why not.
+    ///
+    /// # Errors
+    /// A sentence for operators.
+    pub async fn ready(&self) -> Result<(), String> {
+        let nowhere = ChannelId::from_bytes([0; 16]);
+        self.store
+            .channel(nowhere)
+            .await
+            .map_err(|error| format!("chat.db: {error}"))?;
+        let heads = self.timeline.heads(&[nowhere]).await;
+        heads
+            .map(drop)
+            .map_err(|error| format!("timeline.db: {error}"))
+    }
+
+    /// Closes the stores after the writes that are under way. To be called when no call and no task is left.
+    pub async fn close(&self) {
+        self.timeline.close().await;
+        self.store.close().await;
+    }
+}
+
+/// Keeps the outbox of `chat.db` from growing without end. (A timeline sees to its own.)
+fn prune(tasks: &Tasks, store: Arc<ChannelStore>, clock: Arc<dyn Clock>) {
+    let own = tasks.clone();
+    tasks.spawn("chat prune", async move {
+        while !own.is_stopping() {
+            match store.prune(clock.now()).await {
+                Ok(0) => {}
+                Ok(events) => info!(events, "old events were forgotten"),
+                Err(error) => warn!(%error, "old events could not be forgotten"),
+            }
+            tokio::select! {
+                () = own.stopping() => {}
+                () = tokio::time::sleep(PRUNE_EVERY) => {}
+            }
+        }
+    });
+}
+
+impl std::fmt::Debug for Chat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chat")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,19 @@
+//! The tables of `chat.db`: ordered, additive changes, never edited after a release.
+
+use guildhall_store::outbox::CreateOutbox;
+use sea_orm_migration::prelude::*;
+
+mod m0001_channel;
+
+/// Every change, in order.
+pub(crate) struct Migrations;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrations {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(CreateOutbox),
+            Box::new(m0001_channel::CreateChannel),
+        ]
+    }
+}

@@ -1,0 +1,294 @@
+//! Channels in `chat.db`, with their events in the transaction of each change.
+
+use std::{future::Future, path::Path, sync::Arc};
+
+use guildhall_kernel::{ChannelId, Ids, SpaceId, Time, UserId};
+use guildhall_mesh::Tasks;
+use guildhall_store::{Entities, Write, outbox};
+use quick_cache::sync::Cache;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+
+use super::StoreError;
+use crate::{
+    event,
+    migrations::Migrations,
+    model::{Channel, ChannelChange, ChannelKind, NewChannel},
+};
+
+mod row;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use row::channel;
+
+/// How many spaces are named in one statement.
+const TOGETHER: usize = 500;
+
+/// The channels. Clones share them.
+#[derive(Clone)]
+pub struct ChannelStore {
+    entities: Entities,
+    ids: Arc<dyn Ids>,
+    tasks: Tasks,
+    /// Channels in their present state, deleted ones too. Whoever changes one removes it here after the commit, and that also voids
+    /// what a reader is about to put in. So it is true as long as this process alone writes the database.
+    known: Arc<Cache<ChannelId, Arc<Channel>>>,
+}
+
+/// What became of a channel to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is there.
+    New(Channel),
+    /// Its creator's key was there already: the first channel, in its present state.
+    Repeat(Channel),
+    /// Another channel of the space has the name.
+    NameTaken,
+    /// The creator's key made a channel of another space.
+    KeyReused,
+    /// The space has ended.
+    SpaceClosed,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Updated {
+    /// The channel after the change.
+    Done(Channel),
+    /// The channel was like that already.
+    Unchanged(Channel),
+    /// There is no such channel, or it was deleted.
+    Missing,
+    /// Direct channels do not change.
+    Direct,
+    /// Another channel of the space has the name.
+    NameTaken,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is deleted.
+    Done,
+    /// It was deleted before.
+    Already,
+    /// There was no such channel.
+    Missing,
+    /// Direct channels are not deleted.
+    Direct,
+}
+
+impl ChannelStore {
+    /// Opens `chat.db`, making it where it is missing.
+    ///
+    /// # Errors
+    /// What the file says.
+    pub async fn open(
+        path: &Path,
+        ids: Arc<dyn Ids>,
+        tasks: Tasks,
+        remembered: usize,
+    ) -> Result<Self, guildhall_store::StoreError> {
+        let entities = guildhall_store::sqlite::open::<Migrations>(path).await?;
+        Ok(Self {
+            entities,
+            ids,
+            tasks,
+            known: Arc::new(Cache::new(remembered)),
+        })
+    }
+
+    /// The opened database, for its outbox.
+    pub fn entities(&self) -> &Entities {
+        &self.entities
+    }
+
+    /// A channel, also a deleted one.
+    pub async fn channel(&self, id: ChannelId) -> Result<Option<Arc<Channel>>, StoreError> {
+        let place = match self.known.get_value_or_guard_async(&id).await {
+            Ok(known) => return Ok(Some(known)),
+            Err(place) => place,
+        };
+        let Some(row) = by_id(self.entities.read(), id).await? else {
+            return Ok(None);
+        };
+        let channel = Arc::new(Channel::try_from(row)?);
+        // Refused where the channel was changed since it was read. Then it is good for this call and not remembered.
+        let _ = place.insert(channel.clone());
+        Ok(Some(channel))
+    }
+
+    /// Makes a team's channel and tells it. Of two with the same creator and key the first wins.
+    pub async fn create(&self, new: NewChannel) -> Result<Created, StoreError> {
+        let store = self.clone();
+        self.whole(async move {
+            store
+                .entities
+                .write(async |write: &Write| store.create_in(write, &new).await)
+                .await
+        })
+        .await
+    }
+
+    /// Keeps a direct channel and tells it, unless it is there already.
+    pub async fn ensure_direct(&self, wanted: Channel, by: UserId) -> Result<Channel, StoreError> {
+        let store = self.clone();
+        self.whole(async move {
+            let ensured = async |write: &Write| {
+                if let Some(row) = by_id(write, wanted.id).await? {
+                    return Channel::try_from(row);
+                }
+                row::of(&wanted, "", by, None).insert(write).await?;
+                store
+                    .tell(write, wanted.created_at, &wanted, event::channel_created)
+                    .await?;
+                Ok(wanted)
+            };
+            store.entities.write(ensured).await
+        })
+        .await
+    }
+
+    /// Changes a team's channel and tells it.
+    pub async fn update(
+        &self,
+        id: ChannelId,
+        change: ChannelChange,
+        at: Time,
+    ) -> Result<Updated, StoreError> {
+        let store = self.clone();
+        self.whole(async move {
+            let updated = store
+                .entities
+                .write(async |write: &Write| store.update_in(write, id, &change, at).await)
+                .await;
+            store.known.remove(&id);
+            updated
+        })
+        .await
+    }
+
+    /// Deletes a team's channel and tells it. Its row stays, its name is free.
+    pub async fn delete(&self, id: ChannelId, at: Time) -> Result<Deleted, StoreError> {
+        let store = self.clone();
+        self.whole(async move {
+            let deleted = store
+                .entities
+                .write(async |write: &Write| store.delete_in(write, id, at).await)
+                .await;
+            store.known.remove(&id);
+            deleted
+        })
+        .await
+    }
+
+    /// Deletes all channels of a space, tells each, and lets none be made there again. Returns how many there were.
+    pub async fn close_space(&self, space: SpaceId, at: Time) -> Result<usize, StoreError> {
+        let store = self.clone();
+        self.whole(async move {
+            let closed = store
+                .entities
+                .write(async |write: &Write| store.close_in(write, space, at).await)
+                .await?;
+            for id in &closed {
+                store.known.remove(id);
+            }
+            Ok(closed.len())
+        })
+        .await
+    }
+
+    /// Up to `limit` living channels of a space by name, after the name of one of its channels. `None`: that one is not of the space.
+    pub async fn page_of_space(
+        &self,
+        space: SpaceId,
+        after: Option<ChannelId>,
+        limit: usize,
+    ) -> Result<Option<Vec<Channel>>, StoreError> {
+        let mut find = living().filter(channel::Column::SpaceId.eq(space.uuid()));
+        if let Some(after) = after {
+            match by_id(self.entities.read(), after).await? {
+                Some(row) if row.space_id == space.uuid() => {
+                    find = find.filter(channel::Column::NameKey.gt(row.name_key));
+                }
+                _ => return Ok(None),
+            }
+        }
+        let rows = find
+            .order_by_asc(channel::Column::NameKey)
+            .limit(u64::try_from(limit).unwrap_or(u64::MAX))
+            .all(self.entities.read())
+            .await?;
+        rows.into_iter()
+            .map(Channel::try_from)
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// All living channels of some spaces that are of these kinds, in no order.
+    pub async fn of_spaces(
+        &self,
+        spaces: &[SpaceId],
+        kinds: &[ChannelKind],
+    ) -> Result<Vec<Channel>, StoreError> {
+        let kinds: Vec<_> = kinds.iter().map(|kind| i16::from(kind.number())).collect();
+        let mut channels = Vec::new();
+        for spaces in spaces.chunks(TOGETHER) {
+            let rows = living()
+                .filter(channel::Column::SpaceId.is_in(spaces.iter().map(|space| space.uuid())))
+                .filter(channel::Column::Kind.is_in(kinds.iter().copied()))
+                .all(self.entities.read())
+                .await?;
+            for row in rows {
+                channels.push(row.try_into()?);
+            }
+        }
+        Ok(channels)
+    }
+
+    /// Forgets events that nobody will ask for again. Returns how many.
+    pub async fn prune(&self, now: Time) -> Result<u64, StoreError> {
+        Ok(outbox::prune(&self.entities, now).await?)
+    }
+
+    /// Closes the database after the write that is under way.
+    pub async fn close(&self) {
+        self.entities.close().await;
+    }
+
+    /// Runs a write to its end, also when its caller goes away in the middle: a commit whose channel stayed in `known` would be
+    /// hidden by it for good.
+    async fn whole<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.tasks.spawn("channel write", write).await {
+            Ok(Some(done)) => done,
+            Ok(None) => Err(StoreError::Closed),
+            Err(panic) => Err(StoreError::Broken(panic.into())),
+        }
+    }
+}
+
+fn living() -> sea_orm::Select<channel::Entity> {
+    channel::Entity::find().filter(channel::Column::DeletedAt.is_null())
+}
+
+async fn by_id(
+    from: &impl sea_orm::ConnectionTrait,
+    id: ChannelId,
+) -> Result<Option<channel::Model>, StoreError> {
+    Ok(channel::Entity::find_by_id(id.uuid()).one(from).await?)
+}
+
+impl std::fmt::Debug for ChannelStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChannelStore")
+            .field("entities", &self.entities)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! What is remembered of channels, and what becomes of a write whose caller goes away.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use guildhall_kernel::Key;
+use guildhall_testkit::{CountedIds, TempDir};
+
+use super::*;
+use crate::model::Name;
+
+async fn store(folder: &TempDir, tasks: &Tasks) -> ChannelStore {
+    let ids = Arc::new(CountedIds::new());
+    let path = folder.path().join("chat.db");
+    ChannelStore::open(&path, ids, tasks.clone(), 10)
+        .await
+        .expect("opens")
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect("a name")
+}
+
+async fn made(store: &ChannelStore, n: u8) -> Channel {
+    let new = NewChannel {
+        id: ChannelId::from_bytes([n; 16]),
+        space: SpaceId::from_bytes([1; 16]),
+        name: name(&format!("channel {n}")),
+        topic: crate::model::Topic::default(),
+        by: UserId::from_bytes([2; 16]),
+        key: Key::parse(&n.to_string()).expect("a key"),
+        at: Time::from_micros(1),
+    };
+    let Created::New(channel) = store.create(new).await.expect("writes") else {
+        panic!("nobody else makes channels here");
+    };
+    channel
+}
+
+#[tokio::test]
+async fn a_change_is_made_and_seen_though_its_caller_went_away() {
+    let (folder, tasks) = (tempfile(), Tasks::new());
+    let store = store(&folder, &tasks).await;
+    let channel = made(&store, 7).await;
+    let remembered = store
+        .channel(channel.id)
+        .await
+        .expect("reads")
+        .expect("is there");
+
+    {
+        let change = ChannelChange {
+            name: Some(name("renamed")),
+            topic: None,
+        };
+        let mut update = pin!(store.update(channel.id, change, Time::from_micros(2)));
+        let once = poll_fn(|cx| Poll::Ready(update.as_mut().poll(cx).is_pending()));
+        assert!(once.await, "under way");
+    }
+    tasks.stop(Duration::from_secs(5)).await;
+
+    assert_eq!(remembered.name, "channel 7");
+    let seen = store
+        .channel(channel.id)
+        .await
+        .expect("reads")
+        .expect("is there");
+    assert_eq!(seen.name, "renamed");
+}
+
+#[tokio::test]
+async fn more_channels_than_are_remembered_are_still_found() {
+    let (folder, tasks) = (tempfile(), Tasks::new());
+    let store = store(&folder, &tasks).await;
+    let mut all = Vec::new();
+    for n in 1..=40 {
+        all.push(made(&store, n).await);
+    }
+
+    for channel in &all {
+        let found = store.channel(channel.id).await.expect("reads");
+        assert_eq!(found.as_deref(), Some(channel));
+    }
+    assert!(store.known.len() <= 10, "{}", store.known.len());
+}
+
+fn tempfile() -> TempDir {
+    guildhall_testkit::World::new().dir
+}

@@ -1,0 +1,192 @@
+//! What each write of channels does inside its transaction. It is alone with the database there, so what it reads stays true.
+
+use guildhall_kernel::{ChannelId, EventId, SpaceId, Time};
+use guildhall_mesh::Note;
+use guildhall_store::{Write, outbox};
+use sea_orm::{
+    ActiveModelTrait as _,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    sea_query::OnConflict,
+};
+
+use super::{
+    ChannelStore, Created, Deleted, Updated, by_id, living,
+    row::{self, channel, closed_space},
+};
+use crate::{
+    event,
+    model::{Channel, ChannelChange, ChannelKind, NewChannel},
+    store::{StoreError, journal},
+};
+
+impl ChannelStore {
+    pub(super) async fn create_in(
+        &self,
+        write: &Write,
+        new: &NewChannel,
+    ) -> Result<Created, StoreError> {
+        let closed = closed_space::Entity::find_by_id(new.space.uuid());
+        if closed.one(write).await?.is_some() {
+            return Ok(Created::SpaceClosed);
+        }
+        let first = channel::Entity::find()
+            .filter(channel::Column::CreatedBy.eq(new.by.uuid()))
+            .filter(channel::Column::CreateKey.eq(new.key.as_str()))
+            .one(write)
+            .await?;
+        if let Some(first) = first {
+            let first = Channel::try_from(first)?;
+            let same = first.space == new.space;
+            return Ok(if same {
+                Created::Repeat(first)
+            } else {
+                Created::KeyReused
+            });
+        }
+        if is_taken(write, new.space, new.name.key()).await? {
+            return Ok(Created::NameTaken);
+        }
+
+        let made = Channel {
+            id: new.id,
+            space: new.space,
+            kind: ChannelKind::Text,
+            name: new.name.as_str().to_owned(),
+            topic: new.topic.as_str().to_owned(),
+            created_at: new.at,
+            deleted_at: None,
+        };
+        let row = row::of(&made, new.name.key(), new.by, Some(new.key.as_str()));
+        row.insert(write).await?;
+        self.tell(write, new.at, &made, event::channel_created)
+            .await?;
+        Ok(Created::New(made))
+    }
+
+    pub(super) async fn update_in(
+        &self,
+        write: &Write,
+        id: ChannelId,
+        change: &ChannelChange,
+        at: Time,
+    ) -> Result<Updated, StoreError> {
+        let Some(before) = by_id(write, id)
+            .await?
+            .filter(|row| row.deleted_at.is_none())
+        else {
+            return Ok(Updated::Missing);
+        };
+        let (key_before, before) = (before.name_key.clone(), Channel::try_from(before)?);
+        if before.kind == ChannelKind::Direct {
+            return Ok(Updated::Direct);
+        }
+        let mut after = before.clone();
+        let mut row = channel::ActiveModel {
+            id: Unchanged(id.uuid()),
+            ..Default::default()
+        };
+        if let Some(name) = &change.name {
+            if name.key() != key_before && is_taken(write, before.space, name.key()).await? {
+                return Ok(Updated::NameTaken);
+            }
+            name.as_str().clone_into(&mut after.name);
+            row.name = Set(after.name.clone());
+            row.name_key = Set(name.key().to_owned());
+        }
+        if let Some(topic) = &change.topic {
+            topic.as_str().clone_into(&mut after.topic);
+            row.topic = Set(after.topic.clone());
+        }
+        if after == before {
+            return Ok(Updated::Unchanged(before));
+        }
+
+        row.update(write).await?;
+        self.tell(write, at, &after, event::channel_updated).await?;
+        Ok(Updated::Done(after))
+    }
+
+    pub(super) async fn delete_in(
+        &self,
+        write: &Write,
+        id: ChannelId,
+        at: Time,
+    ) -> Result<Deleted, StoreError> {
+        let Some(row) = by_id(write, id).await? else {
+            return Ok(Deleted::Missing);
+        };
+        let was = Channel::try_from(row)?;
+        match (was.deleted_at, was.kind) {
+            (Some(_), _) => Ok(Deleted::Already),
+            (None, ChannelKind::Direct) => Ok(Deleted::Direct),
+            (None, ChannelKind::Text) => {
+                self.end(write, &was, at).await?;
+                Ok(Deleted::Done)
+            }
+        }
+    }
+
+    pub(super) async fn close_in(
+        &self,
+        write: &Write,
+        space: SpaceId,
+        at: Time,
+    ) -> Result<Vec<ChannelId>, StoreError> {
+        let closed = closed_space::ActiveModel {
+            id: Set(space.uuid()),
+            closed_at: Set(at.micros()),
+        };
+        let once = OnConflict::column(closed_space::Column::Id)
+            .do_nothing()
+            .to_owned();
+        closed_space::Entity::insert(closed)
+            .on_conflict(once)
+            .exec_without_returning(write)
+            .await?;
+
+        let rows = living()
+            .filter(channel::Column::SpaceId.eq(space.uuid()))
+            .all(write)
+            .await;
+        let mut ended = Vec::new();
+        for row in rows? {
+            let was = Channel::try_from(row)?;
+            self.end(write, &was, at).await?;
+            ended.push(was.id);
+        }
+        Ok(ended)
+    }
+
+    async fn end(&self, write: &Write, was: &Channel, at: Time) -> Result<(), StoreError> {
+        let row = channel::ActiveModel {
+            id: Unchanged(was.id.uuid()),
+            deleted_at: Set(Some(at.micros())),
+            ..Default::default()
+        };
+        row.update(write).await?;
+        self.tell(write, at, was, event::channel_deleted).await
+    }
+
+    /// Puts an event into the outbox, kept with its change or not at all.
+    pub(super) async fn tell(
+        &self,
+        write: &Write,
+        at: Time,
+        channel: &Channel,
+        event: fn(EventId, Time, &Channel) -> Note,
+    ) -> Result<(), StoreError> {
+        let note = event(EventId::of(self.ids.uuid()), at, channel);
+        outbox::append(write, journal::kept(note)).await?;
+        Ok(())
+    }
+}
+
+async fn is_taken(write: &Write, space: SpaceId, key: &str) -> Result<bool, StoreError> {
+    let found = living()
+        .filter(channel::Column::SpaceId.eq(space.uuid()))
+        .filter(channel::Column::NameKey.eq(key))
+        .count(write)
+        .await?;
+    Ok(found > 0)
+}

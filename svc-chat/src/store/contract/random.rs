@@ -1,0 +1,568 @@
+//! Any sequence of calls against a list in memory.
+#![expect(missing_docs, reason = "the names are sentences")]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use guildhall_kernel::{ChannelId, Key, Time, UserId};
+use guildhall_mesh::{Bus as _, Heard, LocalBus, Note};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed, TestRunner},
+};
+
+use super::{Bench, Stage, draft, user, words};
+use crate::{
+    event,
+    model::{Epoch, Head, Message, MessageId, Rev, Seq},
+    store::timeline::{Appended, Changed, Changes, History, Moved, Newest, Place},
+};
+
+/// How many sequences are tried; `PROPTEST_CASES` tries more, `PROPTEST_RNG_SEED` other ones.
+const CASES: u32 = 32;
+const CHANNELS: u8 = 2;
+const USERS: u8 = 3;
+
+pub async fn whatever_is_done_it_behaves_like_a_list_in_memory(bench: &dyn Bench) {
+    let asked = Config::default();
+    let cases = if asked.cases == 256 {
+        CASES
+    } else {
+        asked.cases
+    };
+    let rng_seed = match asked.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    let config = Config {
+        cases,
+        rng_seed,
+        failure_persistence: None,
+        ..asked
+    };
+    let bus = LocalBus::new();
+    let ear = bus
+        .listen("guildhall.chat.v1.*.*", 100_000)
+        .await
+        .expect("listens");
+    let ear = Mutex::new(ear);
+    let open = async || Stage {
+        bench,
+        timeline: bench.open(Some(bus.clone())).await,
+    };
+    let stage = Mutex::new(Some(open().await));
+    let case = AtomicU32::new(0);
+
+    // The runner is not async, and shrinks what fails.
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| {
+        TestRunner::new(config).run(&prop::collection::vec(call(), 1..60), |calls| {
+            // Every case has channels of its own in the one store.
+            let number = case.fetch_add(1, Ordering::Relaxed);
+            let mut model = Model {
+                case: number,
+                ..Model::default()
+            };
+            let mut guard = stage.lock().expect("not poisoned");
+            let mut now = guard.take().expect("was put back");
+            let ended = runtime.block_on(async {
+                for call in &calls {
+                    if matches!(call, Call::Reopen) {
+                        bench.close().await;
+                        now = open().await;
+                    } else {
+                        let epoch = now.timeline.epoch().clone();
+                        let (real, expected) =
+                            (ask(&now, call, number).await, model.ask(call, &epoch));
+                        prop_assert_eq!(real, expected, "{:?}", call);
+                    }
+                }
+                Ok(())
+            });
+            *guard = Some(now);
+            ended?;
+            let mut ear = ear.lock().expect("not poisoned");
+            for expected in model.told {
+                let heard =
+                    runtime.block_on(tokio::time::timeout(Duration::from_secs(20), async {
+                        // A restart may tell again what was told.
+                        loop {
+                            match ear.next().await {
+                                Some(Heard::Note(note)) if note.id == expected.id => {
+                                    break Some(note);
+                                }
+                                Some(Heard::Note(_)) => {}
+                                Some(Heard::Lagged) | None => break None,
+                            }
+                        }
+                    }));
+                prop_assert_eq!(heard.ok().flatten(), Some(expected));
+            }
+            Ok(())
+        })
+    })
+    .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[derive(Debug, Clone)]
+enum Call {
+    Append {
+        channel: u8,
+        author: u8,
+        key: u8,
+        text: u8,
+        at: i64,
+    },
+    Edit {
+        channel: u8,
+        seq: u32,
+        editor: u8,
+        text: u8,
+    },
+    Delete {
+        channel: u8,
+        seq: u32,
+        by: u8,
+        of_others: bool,
+    },
+    Mark {
+        channel: u8,
+        user: u8,
+        to: u32,
+    },
+    MarkUntil {
+        channel: u8,
+        user: u8,
+        at: i64,
+    },
+    Message {
+        channel: u8,
+        seq: u32,
+    },
+    History {
+        channel: u8,
+        place: Place,
+        limit: usize,
+    },
+    Changes {
+        channel: u8,
+        after: u32,
+        limit: usize,
+    },
+    Heads,
+    Marks {
+        user: u8,
+    },
+    Readers {
+        channel: u8,
+        after: Option<u8>,
+        limit: usize,
+    },
+    Reopen,
+}
+
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Appended(Appended),
+    Changed(Changed),
+    Moved(Moved),
+    Message(Option<Message>),
+    History(History),
+    Changes(Changes),
+    Heads(Vec<Newest>),
+    Marks(Vec<Seq>),
+    Readers(Vec<(UserId, Seq)>),
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let channel = || 0..CHANNELS;
+    let person = || 0..USERS;
+    let seq = || 0..12_u32;
+    let time = || 0..8_i64;
+    let place = prop_oneof![
+        Just(Place::Newest),
+        seq().prop_map(|seq| Place::Before(Seq(seq))),
+        seq().prop_map(|seq| Place::After(Seq(seq))),
+        seq().prop_map(|seq| Place::Around(Seq(seq))),
+        time().prop_map(|at| Place::BeforeTime(Time::from_micros(at))),
+    ];
+    prop_oneof![
+        12 => (channel(), person(), 0..6_u8, 0..3_u8, time())
+            .prop_map(|(channel, author, key, text, at)| Call::Append { channel, author, key, text, at }),
+        6 => (channel(), seq(), person(), 0..3_u8)
+            .prop_map(|(channel, seq, editor, text)| Call::Edit { channel, seq, editor, text }),
+        3 => (channel(), seq(), person(), any::<bool>())
+            .prop_map(|(channel, seq, by, of_others)| Call::Delete { channel, seq, by, of_others }),
+        3 => (channel(), person(), seq()).prop_map(|(channel, user, to)| Call::Mark { channel, user, to }),
+        2 => (channel(), person(), time())
+            .prop_map(|(channel, user, at)| Call::MarkUntil { channel, user, at }),
+        2 => (channel(), seq()).prop_map(|(channel, seq)| Call::Message { channel, seq }),
+        6 => (channel(), place, 0..7_usize)
+            .prop_map(|(channel, place, limit)| Call::History { channel, place, limit }),
+        4 => (channel(), 0..20_u32, 0..7_usize)
+            .prop_map(|(channel, after, limit)| Call::Changes { channel, after, limit }),
+        2 => Just(Call::Heads),
+        2 => person().prop_map(|user| Call::Marks { user }),
+        2 => (channel(), prop::option::of(person()), 0..4_usize)
+            .prop_map(|(channel, after, limit)| Call::Readers { channel, after, limit }),
+        1 => Just(Call::Reopen),
+    ]
+}
+
+fn channel_of(case: u32, number: u8) -> ChannelId {
+    let mut bytes = [number; 16];
+    bytes[..4].copy_from_slice(&case.to_be_bytes());
+    ChannelId::from_bytes(bytes)
+}
+
+fn channels_of(case: u32) -> Vec<ChannelId> {
+    (0..=CHANNELS)
+        .map(|number| channel_of(case, number))
+        .collect()
+}
+
+async fn ask(stage: &Stage<'_>, call: &Call, case: u32) -> Answer {
+    let timeline = &stage.timeline;
+    let place_of = |channel| channel_of(case, channel);
+    let id = |channel, seq| MessageId {
+        channel: place_of(channel),
+        seq: Seq(seq),
+    };
+    match *call {
+        Call::Append {
+            channel,
+            author,
+            key,
+            text,
+            at,
+        } => {
+            let draft = draft(user(author), &text.to_string(), &key.to_string(), at);
+            Answer::Appended(
+                timeline
+                    .append(place_of(channel), draft)
+                    .await
+                    .expect("answers"),
+            )
+        }
+        Call::Edit {
+            channel,
+            seq,
+            editor,
+            text,
+        } => {
+            let (id, text) = (id(channel, seq), words(&text.to_string()));
+            let edited = timeline.edit(id, user(editor), text, EDITED).await;
+            Answer::Changed(edited.expect("answers"))
+        }
+        Call::Delete {
+            channel,
+            seq,
+            by,
+            of_others,
+        } => {
+            let deleted = timeline
+                .delete(id(channel, seq), user(by), of_others, DELETED)
+                .await;
+            Answer::Changed(deleted.expect("answers"))
+        }
+        Call::Mark {
+            channel,
+            user: reader,
+            to,
+        } => {
+            let moved = timeline
+                .mark_read(place_of(channel), user(reader), Seq(to))
+                .await;
+            Answer::Moved(moved.expect("answers"))
+        }
+        Call::MarkUntil {
+            channel,
+            user: reader,
+            at,
+        } => {
+            let at = Time::from_micros(at);
+            let moved = timeline
+                .mark_read_until(place_of(channel), user(reader), at)
+                .await;
+            Answer::Moved(moved.expect("answers"))
+        }
+        Call::Message { channel, seq } => {
+            Answer::Message(timeline.message(id(channel, seq)).await.expect("answers"))
+        }
+        Call::History {
+            channel,
+            place,
+            limit,
+        } => {
+            let page = timeline.history(place_of(channel), place, limit).await;
+            Answer::History(page.expect("answers"))
+        }
+        Call::Changes {
+            channel,
+            after,
+            limit,
+        } => {
+            let changes = timeline.changes(place_of(channel), Rev(after), limit).await;
+            Answer::Changes(changes.expect("answers"))
+        }
+        Call::Heads => Answer::Heads(timeline.heads(&channels_of(case)).await.expect("answers")),
+        Call::Marks { user: reader } => {
+            let marks = timeline.marks(user(reader), &channels_of(case)).await;
+            Answer::Marks(marks.expect("answers"))
+        }
+        Call::Readers {
+            channel,
+            after,
+            limit,
+        } => {
+            let readers = timeline
+                .readers(place_of(channel), after.map(user), limit)
+                .await;
+            Answer::Readers(readers.expect("answers"))
+        }
+        Call::Reopen => unreachable!("not asked of an open store"),
+    }
+}
+
+const EDITED: Time = Time::from_micros(100);
+const DELETED: Time = Time::from_micros(200);
+
+/// What a timeline should be: a list of messages a channel, looked through from end to end.
+#[derive(Default)]
+struct Model {
+    case: u32,
+    logs: HashMap<u8, Log>,
+    told: Vec<Note>,
+}
+
+#[derive(Default)]
+struct Log {
+    messages: Vec<Message>,
+    rev: u32,
+    marks: BTreeMap<u8, u32>,
+}
+
+impl Model {
+    fn ask(&mut self, call: &Call, epoch: &Epoch) -> Answer {
+        let case = self.case;
+        match *call {
+            Call::Append {
+                channel,
+                author,
+                key,
+                text,
+                at,
+            } => {
+                let log = self.logs.entry(channel).or_default();
+                let (key, text) = (key.to_string(), text.to_string());
+                let same = |message: &&Message| {
+                    message.author == user(author) && message.key.as_str() == key
+                };
+                if let Some(first) = log.messages.iter().find(same) {
+                    return Answer::Appended(Appended::Repeat(first.clone()));
+                }
+                log.rev += 1;
+                let seq = number(log.messages.len() + 1);
+                let message = Message {
+                    id: MessageId {
+                        channel: channel_of(case, channel),
+                        seq: Seq(seq),
+                    },
+                    rev: Rev(log.rev),
+                    author: user(author),
+                    text,
+                    key: Key::parse(&key).expect("a key"),
+                    posted_at: Time::from_micros(at),
+                    edited_at: None,
+                    deleted_at: None,
+                };
+                log.messages.push(message.clone());
+                log.marks.insert(author, seq);
+                self.told.push(event::posted(epoch, &message));
+                Answer::Appended(Appended::New(message))
+            }
+            Call::Edit {
+                channel,
+                seq,
+                editor,
+                text,
+            } => {
+                let log = self.logs.entry(channel).or_default();
+                let Some(message) = log.messages.iter_mut().find(|it| it.id.seq.0 == seq) else {
+                    return Answer::Changed(Changed::Missing);
+                };
+                let text = text.to_string();
+                Answer::Changed(if message.author != user(editor) {
+                    Changed::NotAuthor
+                } else if message.deleted_at.is_some() {
+                    Changed::Deleted
+                } else if message.text == text {
+                    Changed::Unchanged(message.clone())
+                } else {
+                    log.rev += 1;
+                    message.rev = Rev(log.rev);
+                    message.text = text;
+                    message.edited_at = Some(EDITED);
+                    self.told.push(event::edited(epoch, message));
+                    Changed::Done(message.clone())
+                })
+            }
+            Call::Delete {
+                channel,
+                seq,
+                by,
+                of_others,
+            } => {
+                let log = self.logs.entry(channel).or_default();
+                let Some(message) = log.messages.iter_mut().find(|it| it.id.seq.0 == seq) else {
+                    return Answer::Changed(Changed::Missing);
+                };
+                Answer::Changed(if message.author != user(by) && !of_others {
+                    Changed::NotAuthor
+                } else if message.deleted_at.is_some() {
+                    Changed::Unchanged(message.clone())
+                } else {
+                    log.rev += 1;
+                    message.rev = Rev(log.rev);
+                    message.text.clear();
+                    message.deleted_at = Some(DELETED);
+                    self.told.push(event::deleted(epoch, message));
+                    Changed::Done(message.clone())
+                })
+            }
+            Call::Mark { channel, user, to } => {
+                Answer::Moved(self.logs.entry(channel).or_default().mark(user, to))
+            }
+            Call::MarkUntil { channel, user, at } => {
+                let log = self.logs.entry(channel).or_default();
+                let early = |message: &&Message| message.posted_at.micros() <= at;
+                let to = number(log.messages.iter().take_while(early).count());
+                Answer::Moved(log.mark(user, to))
+            }
+            Call::Message { channel, seq } => {
+                let log = self.logs.entry(channel).or_default();
+                Answer::Message(log.messages.iter().find(|it| it.id.seq.0 == seq).cloned())
+            }
+            Call::History {
+                channel,
+                place,
+                limit,
+            } => Answer::History(self.logs.entry(channel).or_default().history(place, limit)),
+            Call::Changes {
+                channel,
+                after,
+                limit,
+            } => Answer::Changes(self.logs.entry(channel).or_default().changes(after, limit)),
+            Call::Heads => Answer::Heads(self.of_all(|log| Newest {
+                head: log.head(),
+                message: log.messages.last().cloned(),
+            })),
+            Call::Marks { user } => Answer::Marks(self.of_all(|log| log.read_by(user))),
+            Call::Readers {
+                channel,
+                after,
+                limit,
+            } => {
+                let log = self.logs.entry(channel).or_default();
+                let marks = log
+                    .marks
+                    .iter()
+                    .filter(|(reader, _)| Some(**reader) > after);
+                let readers = marks
+                    .take(limit)
+                    .map(|(reader, seq)| (user(*reader), Seq(*seq)));
+                Answer::Readers(readers.collect())
+            }
+            Call::Reopen => unreachable!("changes nothing"),
+        }
+    }
+
+    fn of_all<T>(&mut self, read: impl Fn(&Log) -> T) -> Vec<T> {
+        (0..=CHANNELS)
+            .map(|channel| read(self.logs.entry(channel).or_default()))
+            .collect()
+    }
+}
+
+impl Log {
+    fn head(&self) -> Head {
+        Head {
+            seq: Seq(number(self.messages.len())),
+            rev: Rev(self.rev),
+        }
+    }
+
+    fn read_by(&self, user: u8) -> Seq {
+        Seq(self.marks.get(&user).copied().unwrap_or(0))
+    }
+
+    fn mark(&mut self, user: u8, to: u32) -> Moved {
+        let (from, head) = (self.read_by(user), self.head());
+        let to = Seq(to).min(head.seq).max(from);
+        if to > from {
+            self.marks.insert(user, to.0);
+        }
+        Moved { from, to, head }
+    }
+
+    fn history(&self, place: Place, limit: usize) -> History {
+        // Everything stands on one side of the place or the other.
+        let seq_of = |message: &Message| message.id.seq;
+        let all = &self.messages;
+        let cut = match place {
+            Place::Newest => all.len(),
+            Place::Before(seq) => all.iter().filter(|it| seq_of(it) < seq).count(),
+            Place::After(seq) | Place::Around(seq) => {
+                all.iter().filter(|it| seq_of(it) <= seq).count()
+            }
+            Place::BeforeTime(time) => all.iter().take_while(|it| it.posted_at < time).count(),
+        };
+        let (below, above) = match place {
+            Place::Newest | Place::Before(_) | Place::BeforeTime(_) => (limit, 0),
+            Place::After(_) => (0, limit),
+            Place::Around(_) => (limit.div_ceil(2), limit / 2),
+        };
+        let start = cut.saturating_sub(below);
+        let end = (cut + above).min(all.len());
+        History {
+            messages: all[start..end].to_vec(),
+            has_older: start > 0,
+            has_newer: end < all.len(),
+            head: self.head(),
+        }
+    }
+
+    fn changes(&self, after: u32, limit: usize) -> Changes {
+        let head = self.head();
+        if after > head.rev.0 {
+            return Changes::TooFar { head };
+        }
+        let mut messages: Vec<_> = self
+            .messages
+            .iter()
+            .filter(|message| message.rev > Rev(after))
+            .cloned()
+            .collect();
+        messages.sort_by_key(|message| message.rev);
+        let mut through = head.rev;
+        if messages.len() > limit {
+            messages.truncate(limit);
+            through = messages.last().map_or(Rev(after), |message| message.rev);
+        }
+        Changes::Since {
+            messages,
+            through,
+            head,
+        }
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("a short log")
+}

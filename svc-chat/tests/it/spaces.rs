@@ -1,0 +1,219 @@
+//! What chat does when auth tells of a change in a space.
+
+use std::time::Duration;
+
+use guildhall_kernel::{EventId, Ids as _, Role};
+use guildhall_mesh::{Note, Reason};
+use guildhall_proto::{auth::v1::AccessChanged, chat::v1 as pb};
+use guildhall_testkit::CaughtEvents;
+
+use crate::support::{House, Someone, house, reason};
+
+/// Alice's team with a channel in which she has said two things.
+async fn with_messages(house: &House) -> (Someone, guildhall_kernel::SpaceId, String) {
+    let alice = house.person();
+    let space = house.team(&[(&alice, Role::Owner)]).await;
+    let channel = alice.create(space, "general").await.expect("makes").id;
+    for text in ["a", "b"] {
+        alice.post(&channel, text).await.expect("posts");
+    }
+    house.world.clock.pass(Duration::from_secs(1));
+    (alice, space, channel)
+}
+
+#[tokio::test]
+async fn a_newcomer_starts_at_the_head_and_reads_the_whole_history() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.follow().await;
+
+    let state = bob.state(&channel).await;
+    assert_eq!((state.read_seq, state.unread_count), (2, 0));
+    let history = bob.history(&channel, 0, None).await.expect("reads");
+    assert_eq!(history.messages.len(), 2);
+    alice.post(&channel, "welcome").await.expect("posts");
+    assert_eq!(bob.state(&channel).await.unread_count, 1);
+}
+
+#[tokio::test]
+async fn another_role_moves_no_mark() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.world.clock.pass(Duration::from_secs(1));
+    alice.post(&channel, "c").await.expect("posts");
+    house.world.clock.pass(Duration::from_secs(1));
+
+    house.set_role(&bob, space, Some(Role::Moderator)).await;
+    house.follow().await;
+
+    let state = bob.state(&channel).await;
+    assert_eq!(
+        (state.read_seq, state.unread_count),
+        (2, 1),
+        "the third is still to be read"
+    );
+}
+
+#[tokio::test]
+async fn who_comes_back_starts_at_the_head_of_that_moment() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.set_role(&bob, space, None).await;
+    alice.post(&channel, "while away").await.expect("posts");
+    house.world.clock.pass(Duration::from_secs(1));
+
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.follow().await;
+
+    assert_eq!(bob.state(&channel).await.unread_count, 0);
+}
+
+#[tokio::test]
+async fn who_came_while_chat_was_down_starts_where_the_channel_was_when_they_came() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    let (alice, bob) = (alice.person.clone(), bob.person.clone());
+
+    let down = house.stop().await;
+    down.set_role(bob.user, space, Some(Role::Guest)).await;
+    down.world.clock.pass(Duration::from_secs(1));
+    let house = down.start().await;
+    let (alice, bob) = (house.someone(alice), house.someone(bob));
+    alice.post(&channel, "since").await.expect("posts");
+    house.follow().await;
+
+    let state = bob.state(&channel).await;
+    assert_eq!((state.read_seq, state.unread_count), (2, 1));
+}
+
+#[tokio::test]
+async fn the_channels_of_a_deleted_space_are_closed_and_told() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    alice.create(space, "second").await.expect("makes");
+    let elsewhere = house.team(&[(&alice, Role::Owner)]).await;
+    let other = alice.create(elsewhere, "general").await.expect("makes");
+    let mut told = CaughtEvents::any::<pb::ChannelDeleted>(&house.world.bus).await;
+
+    house.delete_space(space).await;
+    house.follow().await;
+
+    let mut gone = Vec::new();
+    for _ in 0..2 {
+        let deleted: pb::ChannelDeleted = told.event().await;
+        gone.push(deleted.channel.expect("one").id);
+    }
+    assert!(gone.contains(&channel));
+    assert!(told.so_far().await.is_empty());
+    assert_eq!(reason(alice.channel(&channel).await), Reason::NotFound);
+    assert_eq!(
+        alice.channel(&other.id).await.expect("another space"),
+        other
+    );
+    let request = pb::ListHeadsRequest {
+        channel_ids: gone,
+        ..Default::default()
+    };
+    let heads = house
+        .feed()
+        .list_heads(request)
+        .await
+        .expect("lists")
+        .into_inner()
+        .heads;
+    assert!(heads.is_empty());
+}
+
+#[tokio::test]
+async fn a_space_deleted_while_chat_was_down_is_closed_after_the_start() {
+    let house = house().await;
+    let (_, space, channel) = with_messages(&house).await;
+
+    let down = house.stop().await;
+    down.delete_space(space).await;
+    let house = down.start().await;
+    house.follow().await;
+
+    let request = pb::ListHeadsRequest {
+        channel_ids: vec![channel],
+        ..Default::default()
+    };
+    let heads = house
+        .feed()
+        .list_heads(request)
+        .await
+        .expect("lists")
+        .into_inner()
+        .heads;
+    assert!(heads.is_empty());
+}
+
+/// The authorization layer of another process may not have heard yet; here the rights are given back by hand.
+#[tokio::test]
+async fn no_channel_is_made_in_a_space_that_was_closed() {
+    let house = house().await;
+    let (alice, space, _) = with_messages(&house).await;
+    house.delete_space(space).await;
+    house.follow().await;
+
+    house
+        .world
+        .rights
+        .set_role(alice.user(), space, Some(Role::Owner));
+
+    assert_eq!(reason(alice.create(space, "late").await), Reason::NotFound);
+}
+
+#[tokio::test]
+async fn hearing_everything_again_changes_nothing() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    let doomed = house.team(&[(&alice, Role::Owner)]).await;
+    alice.create(doomed, "doomed").await.expect("makes");
+    let mut told = CaughtEvents::any::<pb::ChannelDeleted>(&house.world.bus).await;
+    house.delete_space(doomed).await;
+    house.follow().await;
+    told.event::<pb::ChannelDeleted>().await;
+    house.world.clock.pass(Duration::from_secs(1));
+    alice.post(&channel, "c").await.expect("posts");
+    let bob = bob.person.clone();
+
+    let down = house.stop().await;
+    down.events.rewind();
+    let house = down.start().await;
+    house.follow().await;
+
+    let state = house.someone(bob).state(&channel).await;
+    assert_eq!((state.read_seq, state.unread_count), (2, 1));
+    assert!(
+        told.so_far().await.is_empty(),
+        "a closed channel is not closed again"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_event_is_skipped_and_what_follows_is_heard() {
+    let house = house().await;
+    let (_, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    let empty = AccessChanged::default();
+    let id = EventId::of(house.world.ids.uuid());
+    let mut damaged = Note::of(id, house.world.clock().now(), space, &empty);
+    damaged.payload = vec![0xff].into();
+
+    house.events.put(damaged);
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.follow().await;
+
+    assert_eq!(bob.state(&channel).await.read_seq, 2);
+}
