@@ -1,0 +1,11 @@
+//! The gateway by its port, before services that answer from a table.
+
+mod bounds;
+mod cookies;
+mod hidden;
+mod live_mount;
+mod opening;
+mod site;
+mod support;
+mod tls;
+mod wires;
