@@ -1,0 +1,80 @@
+//! Measures a hall beside what the machine can do at best.
+//!
+//! Every measurement starts the release server itself, on a free port and a temporary folder, and runs in the same minutes as its
+//! limit program: contenders take turns, round after round, so that a slow spell of the machine hits both. What is printed is the
+//! median of the rounds, their spread, and the ratio. Nothing here asserts: numbers are read by people.
+//!
+//! In reading order: `hall` starts a server, `people` signs in, `report` counts and prints; then one file per measurement, and
+//! `limit` with the programs that do nothing but the unavoidable.
+#![expect(clippy::print_stdout, reason = "it prints a report")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it measures with the machine's clock and spawns its load"
+)]
+
+mod fanout;
+mod hall;
+mod limit;
+mod opening;
+mod people;
+mod posts;
+mod report;
+mod sockets;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Measures a hall on this machine; the load generator runs beside it.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Command {
+    /// The server to measure.
+    #[arg(long, env = "GUILDHALL_BIN", default_value = "target/release/guildhall")]
+    server: PathBuf,
+    /// How many rounds each contender takes.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long a round of load lasts, in seconds.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+enum What {
+    /// Durable posts per second with 1, 16, 64 and 256 senders by gRPC and REST, beside a program that only commits the rows.
+    Posts,
+    /// One post to 1,000 and 5,000 sockets, beside a loop of write().
+    Fanout,
+    /// Memory of 5,000 idle sockets.
+    Sockets,
+    /// From start to the first answer with 100,000 messages, idle memory, `start` and the newest 50 messages.
+    Opening,
+    /// All of them.
+    All,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let command = Command::parse();
+    hall::raise_file_limit();
+    report::machine();
+    let what = command.what.unwrap_or(What::All);
+    let wanted = |one| what == one || what == What::All;
+
+    if wanted(What::Posts) {
+        posts::run(&command.server, command.rounds, command.seconds).await?;
+    }
+    if wanted(What::Fanout) {
+        fanout::run(&command.server, command.rounds).await?;
+    }
+    if wanted(What::Sockets) {
+        sockets::run(&command.server).await?;
+    }
+    if wanted(What::Opening) {
+        opening::run(&command.server, command.rounds).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `guildhall admin`: what only the operator may do, on a stopped hall.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Subcommand;
+use console::Term;
+use guildhall_kernel::{SystemClock, SystemIds};
+use guildhall_store::FolderLock;
+use secrecy::SecretString;
+
+use crate::{
+    screen,
+    settings::{self, Flags, Settings},
+};
+
+/// What to change.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Gives somebody a new password and ends all of their sessions.
+    ///
+    /// Asks for the password twice, or reads one line from stdin where that is no terminal.
+    Password {
+        /// The username or the e-mail address, in any case.
+        user: String,
+    },
+}
+
+/// Does it.
+pub fn run(file: Option<&Path>, flags: &Flags, what: What) -> anyhow::Result<ExitCode> {
+    let (settings, _) = settings::read(file, flags)?;
+    match what {
+        What::Password { user } => password(&settings, &user)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn password(settings: &Settings, user: &str) -> anyhow::Result<()> {
+    let folder = &settings.data;
+    ensure!(
+        folder.join("auth.db").is_file(),
+        "there is no hall in {}: give its folder with --data",
+        folder.display()
+    );
+    let _ours = FolderLock::take(folder)?;
+    let password = new_password()?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the machine gives no threads")?;
+    runtime.block_on(async {
+        let clock = Arc::new(SystemClock::new());
+        let ids = Arc::new(SystemIds);
+        let hall = svc_auth::admin::Admin::open(folder, &settings.auth, clock, ids).await?;
+        let set = hall.set_password(user, password).await;
+        hall.close().await;
+        set.with_context(|| format!("{user} keeps the old password"))
+    })?;
+    screen::say(format_args!(
+        "{user} has a new password; all sessions were ended"
+    ));
+    Ok(())
+}
+
+/// Asks for the password, or reads it where nobody can be asked. It never stands on the command line, where others could read it.
+fn new_password() -> anyhow::Result<SecretString> {
+    if !std::io::stdin().is_terminal() {
+        let mut line = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .context("stdin cannot be read")?;
+        let password = line.trim_end_matches(['\r', '\n']);
+        ensure!(
+            !password.is_empty(),
+            "stdin holds no password: one line with it is wanted"
+        );
+        return Ok(SecretString::from(password));
+    }
+    let terminal = Term::stderr();
+    let ask = |question: &str| -> anyhow::Result<String> {
+        terminal.write_str(question)?;
+        Ok(terminal.read_secure_line()?)
+    };
+    let first = ask("New password: ")?;
+    if first != ask("Once more: ")? {
+        bail!("the two passwords differ; nothing was changed");
+    }
+    Ok(SecretString::from(first))
+}

@@ -1,0 +1,111 @@
+//! The `guildhall` command.
+//!
+//! In reading order: this file is the command line; [`settings`] is what can be set; [`serve`] runs a hall, which [`hall`] builds from
+//! its services; [`config`], [`openapi`], [`doctor`], [`admin`] and [`seed`] are the other words, a file each; [`screen`] is how they
+//! speak.
+#![expect(
+    unreachable_pub,
+    reason = "a binary shows nothing to other crates: here `pub` says what other files use"
+)]
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+mod admin;
+mod config;
+mod doctor;
+mod hall;
+mod openapi;
+mod screen;
+mod seed;
+mod serve;
+mod settings;
+
+use settings::Flags;
+
+/// A hall for a team: chat, live, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "guildhall", version, about, long_about = ABOUT, after_long_help = AFTER)]
+struct Cli {
+    /// A file with settings; `guildhall config --example` prints one to begin with.
+    #[arg(long, global = true, env = "GUILDHALL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    word: Word,
+}
+
+const ABOUT: &str = "\
+A hall for a team: chat, live, on your own machine.
+
+One process holds everything: the gateway that browsers and apps talk to, the services behind it, and their databases in \
+one folder. Nothing else has to be installed.";
+
+const AFTER: &str = "\
+Examples:
+  guildhall serve                                     a hall on http://127.0.0.1:8080 with its data in ./data
+  guildhall serve --listen 0.0.0.0:8080               reachable from other machines
+  guildhall seed                                      fills a running hall with a team to look at
+  guildhall config --example > guildhall.toml         every setting, explained
+  guildhall doctor                                    what is wrong, and what to do
+
+Settings come from flags, then from variables (GUILDHALL_DATA, GUILDHALL_AUTH__REGISTRATION), then from the file, then \
+from defaults. `guildhall config` prints them with where each comes from.";
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Runs a hall until it is told to stop.
+    ///
+    /// Prints one line on stdout when it is ready, and logs on stderr. SIGTERM or Ctrl-C lets it finish what it has begun and
+    /// exit with 0; a second one ends it at once.
+    Serve {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Prints the settings in force and where each comes from.
+    Config {
+        #[command(flatten)]
+        flags: Flags,
+        /// Prints every setting with its explanation and default, as a file to begin with.
+        #[arg(long)]
+        example: bool,
+    },
+    /// Prints the OpenAPI description of the REST API.
+    Openapi,
+    /// Looks for what is wrong with the machine, the settings and the data, and says what to do.
+    ///
+    /// Changes nothing. Exits with 1 when something has to be done.
+    Doctor {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Changes what only an operator may change. The hall must be stopped.
+    Admin {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(subcommand)]
+        what: admin::What,
+    },
+    /// Fills a running hall with a small team, its channels and their talk, through the public API.
+    ///
+    /// Repeating it changes nothing.
+    Seed(seed::Options),
+}
+
+fn main() -> ExitCode {
+    let Cli { config, word } = Cli::parse();
+    let file = config.as_deref();
+    let done = match word {
+        Word::Serve { flags } => serve::run(file, &flags).map(|()| ExitCode::SUCCESS),
+        Word::Config { example: true, .. } => config::example(),
+        Word::Config { flags, .. } => config::in_force(file, &flags),
+        Word::Openapi => openapi::print(),
+        Word::Doctor { flags } => doctor::run(file, &flags),
+        Word::Admin { flags, what } => admin::run(file, &flags, what),
+        Word::Seed(options) => seed::run(&options),
+    };
+    done.unwrap_or_else(|error| {
+        screen::complain(&error);
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,140 @@
+//! Everything that can be set: what concerns the process stands here, the rest in sections of the part that reads it.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use guildhall_gateway::{GatewaySettings, LimitSettings, LiveSettings};
+use guildhall_mesh::{
+    access::AccessSettings,
+    config::{BadSettings, Described, Origins, load_with_origins},
+    telemetry::TelemetrySettings,
+};
+use serde::Serialize;
+use svc_auth::config::AuthSettings;
+use svc_chat::config::ChatSettings;
+
+guildhall_mesh::settings! {
+    /// The settings of a hall.
+    pub struct Settings {
+        /// The folder of the databases. Made where it is missing, readable by its owner only; one process at a time.
+        pub data: PathBuf = PathBuf::from("data"),
+        /// Address and port for operators: /healthz, /readyz, /metrics. It asks nobody who they are: keep it off the public net.
+        pub admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9090)),
+        /// How long calls and streams may take to end when the hall is told to stop, in seconds.
+        pub stop_grace_seconds: u64 = 10,
+        /// The public port, for browsers and apps.
+        pub gateway: GatewaySettings = GatewaySettings::default(),
+        /// How often clients may call.
+        pub limits: LimitSettings = LimitSettings::default(),
+        /// The live feed.
+        pub live: LiveSettings = LiveSettings::default(),
+        /// Accounts, sessions and how they are protected.
+        pub auth: AuthSettings = AuthSettings::default(),
+        /// Channels and messages.
+        pub chat: ChatSettings = ChatSettings::default(),
+        /// What the process remembers of who may do what.
+        pub access: AccessSettings = AccessSettings::default(),
+        /// Logs, traces, metrics.
+        pub telemetry: TelemetrySettings = TelemetrySettings::default(),
+    }
+}
+
+/// The settings of each section.
+pub const SECTIONS: [(&str, &[Described]); 7] = [
+    ("gateway", GatewaySettings::DESCRIBED),
+    ("limits", LimitSettings::DESCRIBED),
+    ("live", LiveSettings::DESCRIBED),
+    ("auth", AuthSettings::DESCRIBED),
+    ("chat", ChatSettings::DESCRIBED),
+    ("access", AccessSettings::DESCRIBED),
+    ("telemetry", TelemetrySettings::DESCRIBED),
+];
+
+/// What the command line may set.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct Flags {
+    #[command(flatten)]
+    gateway: GatewayFlags,
+    /// Address and port for operators: health and metrics [default: 127.0.0.1:9090].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_listen: Option<SocketAddr>,
+    /// The folder of the databases; made where it is missing [default: data].
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+}
+
+/// The part of it that is the gateway's.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+struct GatewayFlags {
+    /// Address and port for browsers and apps; port 0 picks a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+    /// A certificate with its chain (PEM): the port speaks TLS only.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<String>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<String>,
+}
+
+/// Reads the settings in force, and where each comes from.
+///
+/// # Errors
+/// [`BadSettings`] names the setting, where it was set, and what is wrong with it.
+pub fn read(file: Option<&Path>, flags: &Flags) -> Result<(Settings, Origins), BadSettings> {
+    let (settings, origins) = load_with_origins::<Settings>(file, flags)?;
+    settings.check()?;
+    Ok((settings, origins))
+}
+
+impl Settings {
+    /// Judges what no single value shows.
+    fn check(&self) -> Result<(), BadSettings> {
+        if self.data.as_os_str().is_empty() {
+            return Err(BadSettings::new("data", "names no folder"));
+        }
+        let is_same = self.gateway.listen.parse() == Ok(self.admin_listen);
+        if is_same && self.admin_listen.port() != 0 {
+            let wrong = format!(
+                "is {}, like gateway.listen: operators need a port of their own",
+                self.admin_listen
+            );
+            return Err(BadSettings::new("admin_listen", wrong));
+        }
+        self.auth.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(listen: &str, admin_listen: &str) -> Settings {
+        Settings {
+            admin_listen: admin_listen.parse().expect("an address"),
+            gateway: GatewaySettings {
+                listen: listen.into(),
+                ..GatewaySettings::default()
+            },
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn two_ports_are_not_the_same_one_unless_both_are_picked() {
+        let same = listening("127.0.0.1:8080", "127.0.0.1:8080").check();
+        let picked = listening("127.0.0.1:0", "127.0.0.1:0").check();
+
+        let refused = same.expect_err("refused").to_string();
+        assert!(refused.starts_with("setting admin_listen"), "{refused}");
+        assert!(picked.is_ok());
+    }
+}

@@ -1,0 +1,20 @@
+//! The long proofs, run on the real server by `./dev prove`.
+//!
+//! In reading order: `server` starts and kills it, `people` call it, `reader` follows the live feed, `record` is what the callers were
+//! told, and `judge` compares that with what is stored. Then one file per proof. Each proof is also run on a server with the guard
+//! taken away that it is about, and has to go red: see `sabotage`.
+//!
+//! Without GUILDHALL_PROVE these tests pass at once and say so: `cargo test` stays quick.
+#![expect(clippy::print_stdout, reason = "a proof tells what it did")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a proof runs by the machine's clock and spawns its load"
+)]
+
+mod crash;
+mod judge;
+mod people;
+mod reader;
+mod record;
+mod seed;
+mod server;
