@@ -35,7 +35,8 @@ impl Hall {
             .args(["--config", settings])
             .arg("--data")
             .arg(data)
-            .env("RUST_LOG", "warn")
+            .env_remove("GUILDHALL_BIN")
+            .env("GUILDHALL_TELEMETRY__LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| {

@@ -30,7 +30,11 @@ use clap::{Parser, Subcommand};
 #[command(name = "bench", version)]
 struct Command {
     /// The server to measure.
-    #[arg(long, env = "GUILDHALL_BIN", default_value = "target/release/guildhall")]
+    #[arg(
+        long,
+        env = "GUILDHALL_BIN",
+        default_value = "target/release/guildhall"
+    )]
     server: PathBuf,
     /// How many rounds each contender takes.
     #[arg(long, default_value_t = 5)]
@@ -59,6 +63,11 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let command = Command::parse();
+    // The clients speak plain HTTP, but are built with TLS.
+    let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
+    provider
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("somebody chose another provider of cryptography"))?;
     hall::raise_file_limit();
     report::machine();
     let what = command.what.unwrap_or(What::All);

@@ -222,9 +222,7 @@ impl<A: Answer> Port<A> {
                 Box::pin(self.talk(stream, remote, &pulse, count)).await;
             }
             Ok(Err(error)) => debug!(%address, %error, "TLS handshake refused"),
-            Err(_) => {
-                counter!("guildhall_connections_cut_total", "why" => "handshake").increment(1)
-            }
+            Err(_) => cut("handshake", Remote { address, tls: true }),
         }
     }
 
@@ -275,7 +273,7 @@ impl<A: Answer> Port<A> {
             } else {
                 age + self.timing.grace
             };
-            look = look.min(due - old).max(BLINK);
+            look = look.min(due.saturating_sub(old)).max(BLINK);
             tokio::select! {
                 biased;
                 done = talk.as_mut() => {

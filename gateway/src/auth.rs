@@ -16,7 +16,7 @@ use tonic::Status;
 use crate::{
     live::ByCookie,
     peer::Client,
-    target::Target,
+    target::{START, Target},
     wire::{Wire, text},
 };
 
@@ -32,8 +32,7 @@ pub(crate) const CSRF: &str = "x-csrf-token";
 /// The longest name of a client that is passed on, in bytes.
 const AGENT: usize = 200;
 
-/// Calls that work without an access token but with the refresh cookie.
-const START: &str = "/guildhall.live.v1.StartService/Start";
+/// Beside `START`, the calls that work without an access token but with the refresh cookie.
 const REFRESH: &str = "/guildhall.auth.v1.SessionService/Refresh";
 const LOGOUT: &str = "/guildhall.auth.v1.SessionService/Logout";
 

@@ -68,10 +68,10 @@ guildhall_mesh::settings! {
         /// At once.
         pub search_burst: u32 = 30,
         /// Live streams opened, a minute.
-        pub stream_per_minute: u32 = 60,
+        pub stream_per_minute: u32 = 120,
         /// At once.
-        pub stream_burst: u32 = 30,
-        /// Signing in, refreshing, opening an app: of one address, a minute.
+        pub stream_burst: u32 = 60,
+        /// Signing in and refreshing, and opening an app without being signed in, of one address; changing a password; a minute.
         pub sign_in_per_minute: u32 = 60,
         /// At once.
         pub sign_in_burst: u32 = 60,

@@ -142,8 +142,9 @@ impl EdgeParts {
             self.limits.count_address(client.address)?;
             self.auth.admit(&mut request, client, wire, &target)?;
             known.user = self.auth.user(&request).await;
+            let counted = known.user.filter(|_| target.counts_people());
             self.limits
-                .count_call(target.rate(), client.address, known.user)
+                .count_call(target.rate(), client.address, counted)
         };
         if let Err(refused) = admitted.await {
             return wire.refuse(&refused, correlation);

@@ -145,7 +145,7 @@ pub fn build(
     let descriptors = guildhall_proto::DESCRIPTORS;
     let tools = tools::routes(pool, descriptors, &rpcs, reflection, health)?;
     let keys = PublicKeys::new(clients.clone(), clock.clone());
-    let site = Site::new(&openapi::document(&transcoder, &rules, VERSION), keys);
+    let site = Site::new(transcoder.clone(), rules, keys);
 
     let edge = EdgeParts {
         clock: clock.clone(),
@@ -176,9 +176,6 @@ pub fn build(
     })
 }
 
-/// The version that clients see.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 impl Gateway {
     /// Takes connections on a bound port from now until the soft stop, as many ports as one likes.
     pub fn serve(&self, listener: Listener) {
@@ -204,5 +201,5 @@ pub fn openapi() -> anyhow::Result<serde_json::Value> {
     let pool = guildhall_proto::pool();
     let rules = Arc::new(Rules::of(pool)?);
     let transcoder = rest::transcoder(pool, &rules)?;
-    Ok(openapi::document(&transcoder, &rules, VERSION))
+    Ok(openapi::document(&transcoder, &rules))
 }

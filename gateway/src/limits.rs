@@ -76,7 +76,7 @@ impl Limits {
         self.address.count(Who::Address(neighbourhood(address)))
     }
 
-    /// Counts a call against its class.
+    /// Counts a call against its class: for the person, or for everyone who shares the address.
     ///
     /// # Errors
     /// REASON_RATE_LIMITED, with the time to wait.
@@ -86,16 +86,14 @@ impl Limits {
         address: IpAddr,
         user: Option<UserId>,
     ) -> Result<(), Status> {
-        let somewhere = Who::Address(neighbourhood(address));
-        let someone = user.map_or(somewhere, Who::User);
+        let someone = user.map_or(Who::Address(neighbourhood(address)), Who::User);
         match rate {
             Rate::Unspecified => self.ordinary.count(someone),
             Rate::Write => self.write.count(someone),
             Rate::Search => self.search.count(someone),
             Rate::Stream => self.stream.count(someone),
-            // Whoever tries out names and passwords must not get a fresh count with each of them.
-            Rate::SignIn => self.sign_in.count(somewhere),
-            Rate::Register => self.register.count(somewhere),
+            Rate::SignIn => self.sign_in.count(someone),
+            Rate::Register => self.register.count(someone),
         }
     }
 }
@@ -242,10 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn people_are_counted_apart_and_signing_in_is_counted_by_address() {
+    fn people_are_counted_apart_and_everyone_else_by_address() {
         let settings = LimitSettings {
             write_burst: 1,
-            sign_in_burst: 1,
             ..LimitSettings::default()
         };
         let (_, limits) = limits(&settings);
@@ -256,8 +253,8 @@ mod tests {
         assert!(limits.count_call(Rate::Write, here, alice).is_err());
         assert!(limits.count_call(Rate::Write, here, bob).is_ok());
         assert!(limits.count_call(Rate::Write, here, None).is_ok());
-        assert!(limits.count_call(Rate::SignIn, here, alice).is_ok());
-        assert!(limits.count_call(Rate::SignIn, here, bob).is_err());
+        assert!(limits.count_call(Rate::Write, here, None).is_err());
+        assert!(limits.count_call(Rate::Search, here, alice).is_ok());
     }
 
     #[test]

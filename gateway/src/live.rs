@@ -48,12 +48,14 @@ mod server;
 mod session;
 mod showing;
 mod socket;
+mod tally;
 mod todo;
 mod topic;
 mod trail;
 mod turns;
 mod wire;
 mod wish;
+mod wishes;
 
 pub use server::LiveServer;
 pub use socket::AllowOrigin;
@@ -146,7 +148,10 @@ impl Live {
         hub.hear_events();
         hub.tasks.spawn("live rights", hub.clone().keep_rights());
         hub.tasks.spawn("live time", hub.clone().keep_time());
-        Self { hub, places: Arc::new(places) }
+        Self {
+            hub,
+            places: Arc::new(places),
+        }
     }
 
     /// The rpcs.
@@ -186,7 +191,12 @@ impl PresenceView for Live {
     async fn seen_by(&self, reader: UserId, users: &[UserId]) -> Vec<(UserId, PresenceState)> {
         let seen = self.hub.presence(reader, users).await;
         // Best effort: where auth does not answer nobody is shown.
-        let nobody = || users.iter().map(|user| (*user, PresenceState::Offline)).collect();
+        let nobody = || {
+            users
+                .iter()
+                .map(|user| (*user, PresenceState::Offline))
+                .collect()
+        };
         seen.unwrap_or_else(|_| nobody())
     }
 }

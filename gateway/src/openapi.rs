@@ -31,11 +31,11 @@ alike: 404. Calls that come too fast get 429 with `Retry-After`.
 **Repeating** is safe: creating and posting take a `key` of your choice, and the same key gets the first result again.";
 
 /// Describes every public call.
-pub(crate) fn document(transcoder: &Transcoder, rules: &Arc<Rules>, version: &str) -> Value {
+pub(crate) fn document(transcoder: &Transcoder, rules: &Arc<Rules>) -> Value {
     let known = rules.clone();
     let page = Page {
         title: "Guildhall".into(),
-        version: version.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
         description: DESCRIPTION.into(),
         security_schemes: json!({
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},

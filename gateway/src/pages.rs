@@ -1,10 +1,15 @@
 //! The hall's own site: a page that says what this is, the API page with everything it needs, the API description, and the keys.
 
-use std::io::Read as _;
+use std::{
+    io::Read as _,
+    sync::{Arc, OnceLock},
+};
 
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
+use guildhall_mesh::rules::Rules;
+use guildhall_transcode::Transcoder;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
@@ -17,14 +22,15 @@ use tonic::{Code, Status};
 
 use crate::{
     keys::PublicKeys,
+    openapi,
     peer::Client,
     wire::{Wire, plain, text},
 };
 
 /// What the landing page may load: its style and its picture.
 const PLAIN_PAGE: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What the API page may: also its scripts and calls to this hall. Its scripts set styles on elements.
-const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+/// What the API page may: also its scripts, and calls to this hall.
+const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// Files change with the binary only.
 const AN_HOUR: &str = "public, max-age=3600";
@@ -105,15 +111,22 @@ impl Page {
 
 /// Serves the pages.
 pub(crate) struct Site {
-    openapi: Bytes,
+    transcoder: Transcoder,
+    rules: Arc<Rules>,
+    /// Made when first asked for: a hall that starts has better things to do.
+    openapi: OnceLock<Bytes>,
     keys: PublicKeys,
 }
 
 impl Site {
-    /// With the API description and where the keys come from.
-    pub(crate) fn new(openapi: &serde_json::Value, keys: PublicKeys) -> Self {
-        let openapi = openapi.to_string().into();
-        Self { openapi, keys }
+    /// With what the API description is made of, and where the keys come from.
+    pub(crate) fn new(transcoder: Transcoder, rules: Arc<Rules>, keys: PublicKeys) -> Self {
+        Self {
+            transcoder,
+            rules,
+            openapi: OnceLock::new(),
+            keys,
+        }
     }
 
     /// Answers a request for a page.
@@ -152,7 +165,7 @@ impl Site {
         Ok(match page {
             Page::Landing => html(landing(client), PLAIN_PAGE),
             Page::Docs => html(include_str!("../assets/docs.html").into(), DOCS_PAGE),
-            Page::OpenApi => file(self.openapi.clone(), "application/json", ASK_AGAIN),
+            Page::OpenApi => file(self.openapi(), "application/json", ASK_AGAIN),
             Page::Keys => file(
                 self.keys.text().await?,
                 "application/jwk-set+json",
@@ -160,6 +173,17 @@ impl Site {
             ),
             Page::File(found) => found.response(headers),
         })
+    }
+}
+
+impl Site {
+    fn openapi(&self) -> Bytes {
+        let text = || {
+            openapi::document(&self.transcoder, &self.rules)
+                .to_string()
+                .into()
+        };
+        self.openapi.get_or_init(text).clone()
     }
 }
 

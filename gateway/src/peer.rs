@@ -68,7 +68,7 @@ impl Proxies {
             address.is_loopback() && (behind_proxy || !headers.contains_key("x-forwarded-for"));
         let host = uri
             .authority()
-            .map(|authority| authority.as_str())
+            .map(http::uri::Authority::as_str)
             .or_else(|| headers.get(HOST)?.to_str().ok());
         let scheme = if tls { "https" } else { "http" };
         Client {

@@ -79,6 +79,10 @@ pub(crate) fn rule_of<'r>(
     ))
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the list may grow, and a new fault has no reason of ours"
+)]
 fn reason(fault: Fault) -> Option<Reason> {
     Some(match fault {
         Fault::NoRoute => Reason::NotFound,

@@ -29,6 +29,8 @@ use crate::{auth::inside, clients::Links, presence_view::PresenceView};
 const LISTED: u32 = 100;
 /// How many messages are shown.
 const SHOWN: u32 = 50;
+/// How many people are asked for at once.
+const USERS_AT_ONCE: usize = 500;
 /// The longest message, in characters.
 const MESSAGE_CHARS: u32 = 16_000;
 
@@ -223,19 +225,28 @@ impl Start {
             .channels
             .iter()
             .filter_map(|channel| channel.last_message.as_ref());
+        let channels = found
+            .channels
+            .iter()
+            .filter_map(|state| state.channel.as_ref());
+        let people = channels
+            .flat_map(|channel| &channel.user_ids)
+            .map(String::as_str);
         let others: BTreeSet<&str> = shown
             .chain(last)
             .map(|message| message.author_id.as_str())
-            .filter(|author| *author != own_id && !author.is_empty())
+            .chain(people)
+            .filter(|user| *user != own_id && !user.is_empty())
             .collect();
+        let others: Vec<_> = others.into_iter().map(str::to_owned).collect();
 
         let mut users: Vec<User> = own.into_iter().collect();
-        if !others.is_empty() {
-            let link = self.links.auth.on_behalf(caller);
+        let link = self.links.auth.on_behalf(caller);
+        let mut people = auth::people_service_client::PeopleServiceClient::new(link);
+        for some in others.chunks(USERS_AT_ONCE) {
             let request = auth::BatchGetUsersRequest {
-                user_ids: others.into_iter().map(str::to_owned).collect(),
+                user_ids: some.to_vec(),
             };
-            let mut people = auth::people_service_client::PeopleServiceClient::new(link);
             users.extend(people.batch_get_users(request).await?.into_inner().users);
         }
         Ok(users)

@@ -9,6 +9,9 @@ use http::request::Parts;
 
 use crate::{pages::Page, wire::Wire};
 
+/// Opening an app: public, because a refresh cookie is enough for it.
+pub(crate) const START: &str = "/guildhall.live.v1.StartService/Start";
+
 /// The rpcs that clients may know of. What is for other services only is not among them, and so is not there for anybody outside.
 #[derive(Debug)]
 pub(crate) struct Rpcs {
@@ -110,6 +113,12 @@ impl<'a> Target<'a> {
     pub(crate) fn is_public_rpc(&self) -> bool {
         self.rpc()
             .is_some_and(|rpc| matches!(rpc.rule.who, rules::Caller::Public))
+    }
+
+    /// Whether people are counted one by one. Not where names and passwords are tried out: with a token of one's own for each try,
+    /// nothing would be counted at all.
+    pub(crate) fn counts_people(&self) -> bool {
+        !self.is_public_rpc() || self.rpc_path() == Some(START)
     }
 
     /// Whether the client sends as long as it likes.

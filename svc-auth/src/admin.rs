@@ -3,6 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use guildhall_kernel::{Clock, Ids, UserId};
+use guildhall_mesh::config::BadSettings;
+use guildhall_store::StoreError;
 use secrecy::SecretString;
 
 use crate::{
@@ -21,6 +23,17 @@ pub struct Admin {
     ids: Arc<dyn Ids>,
 }
 
+/// The database cannot be opened for an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting is at fault.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    /// The file is.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Admin {
     /// Opens the database in a data folder.
     ///
@@ -31,7 +44,7 @@ impl Admin {
         settings: &AuthSettings,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, OpenError> {
         settings.check()?;
         let store = Store::open(&data.join(crate::FILE)).await?;
         Ok(Self {

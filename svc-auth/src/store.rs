@@ -9,7 +9,7 @@ use guildhall_kernel::{Ids, Time};
 use guildhall_store::{Entities, StoreError, sqlite};
 use sea_orm::DbErr;
 
-use crate::{AuthError, migrations::Migrations};
+use crate::{error::AuthError, migrations::Migrations};
 
 pub(crate) mod account;
 pub(crate) mod change;

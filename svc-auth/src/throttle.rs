@@ -257,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    const HOME: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     fn throttle() -> (Throttle, StoppedClock) {
         let clock = StoppedClock::new();
@@ -267,12 +267,12 @@ mod tests {
         )
     }
 
-    fn address(n: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([198, 51, 100, n]))
+    fn address(n: u8) -> IpAddr {
+        IpAddr::from([198, 51, 100, n])
     }
 
-    fn wait(throttle: &Throttle, account: &str, from: Option<IpAddr>) -> u64 {
-        match throttle.begin(account, from) {
+    fn wait(throttle: &Throttle, account: &str, from: IpAddr) -> u64 {
+        match throttle.begin(account, Some(from)) {
             Err(AuthError::TooOften(wait)) => wait.as_secs(),
             _ => 0,
         }
@@ -290,7 +290,7 @@ mod tests {
             let wait = wait(&throttle, "alice", address(n));
             waits.push(wait);
             clock.pass(Duration::from_secs(wait));
-            assert!(throttle.begin("alice", address(n)).is_ok());
+            assert!(throttle.begin("alice", Some(address(n))).is_ok());
         }
 
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
@@ -304,10 +304,13 @@ mod tests {
     #[test]
     fn a_known_device_does_not_wait_for_strangers() {
         let (throttle, _clock) = throttle();
-        throttle.begin("alice", HOME).expect("free").succeeded();
+        throttle
+            .begin("alice", Some(HOME))
+            .expect("free")
+            .succeeded();
 
         for n in 0..5 {
-            let _ = throttle.begin("alice", address(n));
+            let _ = throttle.begin("alice", Some(address(n)));
         }
 
         assert!(wait(&throttle, "alice", address(77)) > 0);
@@ -317,10 +320,13 @@ mod tests {
     #[test]
     fn a_known_device_that_guesses_is_a_stranger_again() {
         let (throttle, _clock) = throttle();
-        throttle.begin("alice", HOME).expect("free").succeeded();
+        throttle
+            .begin("alice", Some(HOME))
+            .expect("free")
+            .succeeded();
 
         let tries = (0..20)
-            .filter(|_| throttle.begin("alice", HOME).is_ok())
+            .filter(|_| throttle.begin("alice", Some(HOME)).is_ok())
             .count();
 
         assert_eq!(tries, 10, "five as a known device and five as a stranger");
@@ -334,7 +340,7 @@ mod tests {
         }
 
         assert_eq!(wait(&throttle, "another", HOME), 1);
-        let neighbour = Some("2001:db8::1".parse().expect("an address"));
+        let neighbour = "2001:db8::1".parse().expect("an address");
         assert_eq!(wait(&throttle, "another", neighbour), 0);
         clock.pass(FORGIVEN);
         assert_eq!(wait(&throttle, "another", HOME), 0);
@@ -348,7 +354,10 @@ mod tests {
             ..AuthSettings::default()
         };
         let throttle = Throttle::new(&few, Arc::new(clock.clone()));
-        throttle.begin("alice", HOME).expect("free").succeeded();
+        throttle
+            .begin("alice", Some(HOME))
+            .expect("free")
+            .succeeded();
         for n in 0..3 {
             assert_eq!(wait(&throttle, &format!("user{n}"), address(n)), 0);
         }
@@ -364,7 +373,7 @@ mod tests {
         let (throttle, _clock) = throttle();
 
         for _ in 0..100 {
-            throttle.begin("alice", HOME).expect("free").undone();
+            throttle.begin("alice", Some(HOME)).expect("free").undone();
         }
 
         assert_eq!(wait(&throttle, "alice", HOME), 0);

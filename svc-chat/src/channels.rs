@@ -65,6 +65,7 @@ impl Channels {
             name: String::new(),
             topic: String::new(),
             created_at: self.clock.now(),
+            people: people.all().to_vec(),
             deleted_at: None,
         };
         Ok(self.store.ensure_direct(channel, caller.user).await?)

@@ -132,7 +132,12 @@ mod tests {
     fn every_setting_has_its_sentence() {
         let sections = SECTIONS.iter().flat_map(|(_, settings)| settings.iter());
         for described in Settings::DESCRIBED.iter().chain(sections) {
-            assert!(described.doc.concat().len() > 10, "{}", described.key);
+            let told = described.doc.concat();
+            assert!(
+                told.len() > 5 && told.ends_with('.'),
+                "{}: {told}",
+                described.key
+            );
         }
     }
 }

@@ -35,7 +35,11 @@ pub struct Hall {
     /// Where operators go.
     pub admin: SocketAddr,
     /// Which service was given a link to which.
-    pub links: Vec<(&'static str, &'static str)>,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "held against the architecture by a test")
+    )]
+    links: Vec<(&'static str, &'static str)>,
     readiness: Readiness,
     gateway: Gateway,
     auth: Arc<Auth>,
@@ -167,7 +171,7 @@ impl Common {
     ) -> anyhow::Result<Chat> {
         let parts = svc_chat::Parts {
             data: data.to_owned(),
-            timeline: Options::default(),
+            timeline: timeline(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             tasks: tasks.clone(),
@@ -199,6 +203,23 @@ impl Common {
             },
         };
         guildhall_gateway::build(&settings.gateway, &settings.limits, &settings.live, parts)
+    }
+}
+
+/// How the timeline is run: as it should be.
+#[cfg(not(feature = "sabotage"))]
+fn timeline() -> Options {
+    Options::default()
+}
+
+/// How the timeline is run when a proof takes a guard away, to see itself go red.
+#[cfg(feature = "sabotage")]
+fn timeline() -> Options {
+    let fault = std::env::var("SABOTAGE").unwrap_or_default();
+    let faults = svc_chat::store::sqlite::Faults::named(&fault).unwrap_or_default();
+    Options {
+        faults,
+        ..Options::default()
     }
 }
 

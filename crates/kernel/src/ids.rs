@@ -20,7 +20,10 @@ impl Ids for SystemIds {
         Uuid::now_v7()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where randomness comes in")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where randomness comes in"
+    )]
     fn random(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }

@@ -7,6 +7,9 @@ use guildhall_proto::options::v1::{self as options, access::Who};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 
+#[cfg(feature = "sabotage")]
+mod fault;
+
 /// The rules of every rpc of ours, by path: `/guildhall.chat.v1.MessageService/PostMessage`.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -32,6 +35,9 @@ pub struct Rule {
     pub service: String,
     /// The rpc's name: "PostMessage".
     pub name: String,
+    /// Whether everybody counts as an owner of the place: a fault for proofs.
+    #[cfg(feature = "sabotage")]
+    pub open: bool,
 }
 
 /// Who may call an rpc.
@@ -80,7 +86,10 @@ impl Rules {
                     method: method.full_name().to_owned(),
                     wrong,
                 })?;
-                by_path.insert(format!("/{}/{}", service.full_name(), method.name()), rule);
+                let path = format!("/{}/{}", service.full_name(), method.name());
+                #[cfg(feature = "sabotage")]
+                let rule = fault::honoured(rule, &path);
+                by_path.insert(path, rule);
             }
         }
         Ok(Self { by_path })
@@ -145,6 +154,8 @@ fn rule(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Rule, String
         service: method.parent_service().name().to_owned(),
         name: method.name().to_owned(),
         input,
+        #[cfg(feature = "sabotage")]
+        open: false,
     })
 }
 

@@ -27,7 +27,7 @@ crate::settings! {
     /// What the process tells its operator.
     pub struct TelemetrySettings {
         /// Which log lines are written: a level, or levels by module as in "info,guildhall_mesh=debug".
-        pub log: String = "info".into(),
+        pub log: String = "info,sea_orm_migration=warn".into(),
         /// How a log line looks: "human" or "json".
         pub log_format: LogFormat = LogFormat::Human,
         /// Where traces are sent by OTLP over gRPC, as in "http://collector:4317"; empty: nowhere.

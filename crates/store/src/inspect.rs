@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// How many faults are told.
 const FAULTS: usize = 10;
@@ -12,10 +12,8 @@ const FAULTS: usize = 10;
 pub struct Inspection {
     /// What is damaged, in SQLite's words; empty: nothing.
     pub faults: Vec<String>,
-    /// The last change of its tables that was made; empty where they are numbered.
-    pub change: String,
-    /// The number of its tables' shape, for files that are numbered; 0 where changes have names.
-    pub number: i64,
+    /// How many changes of its tables were made, where it keeps a list of them.
+    pub changes: Option<u32>,
     /// How large it is, without its log, in bytes.
     pub bytes: u64,
 }
@@ -43,26 +41,41 @@ pub fn inspect(path: &Path) -> Result<Inspection, Unreadable> {
 fn look(path: &Path) -> Result<Inspection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let file = Connection::open_with_flags(path, flags)?;
-    let faults = {
-        let mut check = file.prepare(&format!("PRAGMA quick_check({FAULTS})"))?;
-        let told = check.query_map((), |row| row.get::<_, String>(0))?;
-        told.collect::<Result<Vec<_>, _>>()?
-    };
+    let faults = check(&file)?;
     let has_names = "SELECT count(*) FROM sqlite_schema WHERE name = 'seaql_migrations'";
-    let change = if file.query_row(has_names, (), |row| row.get::<_, i64>(0))? == 0 {
-        String::new()
-    } else {
-        let last = "SELECT coalesce(max(version), '') FROM seaql_migrations";
-        file.query_row(last, (), |row| row.get(0))?
+    let changes = match file.query_row(has_names, (), |row| row.get::<_, u32>(0))? {
+        0 => None,
+        _ => Some(
+            file.query_row("SELECT count(*) FROM seaql_migrations", (), |row| {
+                row.get(0)
+            })?,
+        ),
     };
     let pages: u32 = file.query_row("PRAGMA page_count", (), |row| row.get(0))?;
     let page: u32 = file.query_row("PRAGMA page_size", (), |row| row.get(0))?;
     Ok(Inspection {
-        faults: faults.into_iter().filter(|told| told != "ok").collect(),
-        change,
-        number: file.query_row("PRAGMA user_version", (), |row| row.get(0))?,
+        faults,
+        changes,
         bytes: u64::from(pages) * u64::from(page),
     })
+}
+
+/// What SQLite says of every page. Damage may stop it on the way: then that is the last fault.
+fn check(file: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let mut check = file.prepare(&format!("PRAGMA quick_check({FAULTS})"))?;
+    let mut faults = Vec::new();
+    for told in check.query_map((), |row| row.get::<_, String>(0))? {
+        match told {
+            Ok(told) if told == "ok" => {}
+            Ok(fault) => faults.push(fault),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                faults.push(error.to_string());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(faults)
 }
 
 #[cfg(test)]
@@ -80,7 +93,8 @@ mod tests {
         let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
                     INSERT INTO t SELECT i, hex(randomblob(50)) FROM n;";
         file.execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA user_version = 3;
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE seaql_migrations (version TEXT); INSERT INTO seaql_migrations VALUES ('a'), ('b');
              CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT); {rows}"
         ))
         .expect("fills");
@@ -88,12 +102,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_file_has_no_faults_and_tells_its_shape() {
+    fn a_sound_file_has_no_faults_and_tells_how_often_it_changed() {
         let folder = tempfile::tempdir().expect("a folder");
 
         let found = inspect(&database(folder.path())).expect("a database");
 
-        assert_eq!((found.faults.len(), found.number), (0, 3), "{found:?}");
+        assert_eq!(
+            (found.faults.len(), found.changes),
+            (0, Some(2)),
+            "{found:?}"
+        );
         assert!(found.bytes > 100_000);
     }
 

@@ -27,11 +27,15 @@ pub struct Signer {
 impl Signer {
     /// The key of a seed byte; other bytes are other keys.
     pub fn of(seed: u8) -> Self {
-        let seed_bytes = [seed; 32];
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed_bytes).expect("32 bytes are a seed");
-        let der = [&PKCS8[..], &seed_bytes].concat();
+        Self::with(&format!("test-{seed}"), &[seed; 32])
+    }
+
+    /// A key by its id and seed: for proofs that sign as a hall under test does.
+    pub fn with(id: &str, seed: &[u8; 32]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("32 bytes are a seed");
+        let der = [&PKCS8[..], seed].concat();
         Self {
-            id: format!("test-{seed}"),
+            id: id.to_owned(),
             key: EncodingKey::from_ed_der(&der),
             public: URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
         }

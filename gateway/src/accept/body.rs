@@ -40,7 +40,7 @@ impl Outgoing {
                     Ok(data) => self.rest = data,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
-                other => return other,
+                none @ (Poll::Pending | Poll::Ready(None | Some(Err(_)))) => return none,
             }
         }
         let piece = self.rest.split_to(self.rest.len().min(PIECE));

@@ -127,7 +127,7 @@ impl Pulse {
             return if longest >= timing.stall {
                 Verdict::Cut("unread")
             } else {
-                Verdict::Fine((timing.stall - longest).min(timing.stall / 4))
+                Verdict::Fine(timing.stall.saturating_sub(longest).min(timing.stall / 4))
             };
         }
         let quiet = since(state.quiet_since);
@@ -143,12 +143,12 @@ impl Pulse {
             return Verdict::Cut("head");
         }
         if let Some(long) = in_head {
-            return Verdict::Fine(timing.head - long);
+            return Verdict::Fine(timing.head.saturating_sub(long));
         }
         if quiet >= timing.idle {
             return Verdict::Idle;
         }
-        let left = timing.idle - quiet;
+        let left = timing.idle.saturating_sub(quiet);
         // A head may begin at any moment and has to be seen in good time.
         Verdict::Fine(if state.h2 {
             left

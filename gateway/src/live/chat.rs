@@ -165,7 +165,12 @@ mod tests {
     fn changes_become_a_chain_from_after_to_through() {
         let channel = ChannelId::from_bytes([1; 16]);
         let messages = |revs: &[u32]| {
-            revs.iter().map(|rev| chat::Message { rev: *rev, ..Default::default() }).collect()
+            revs.iter()
+                .map(|rev| chat::Message {
+                    rev: *rev,
+                    ..Default::default()
+                })
+                .collect()
         };
         for (after, revs, through, chain) in [
             (4, &[5, 6, 9][..], 9, &[(5, 4), (6, 5), (9, 6)][..]),
@@ -177,7 +182,10 @@ mod tests {
         ] {
             let frames = frames(channel, after, messages(revs), through);
 
-            let got: Vec<_> = frames.iter().map(|frame| (frame.rev, frame.after_rev)).collect();
+            let got: Vec<_> = frames
+                .iter()
+                .map(|frame| (frame.rev, frame.after_rev))
+                .collect();
             assert_eq!(got, chain, "{after} {revs:?} {through}");
         }
     }

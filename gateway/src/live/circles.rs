@@ -24,7 +24,11 @@ pub(crate) struct Circles {
 impl Circles {
     /// Remembers this many people.
     pub(crate) fn new(access: Access, people: usize) -> Self {
-        Self { access, known: Cache::new(people), changes: AtomicU64::new(0) }
+        Self {
+            access,
+            known: Cache::new(people),
+            changes: AtomicU64::new(0),
+        }
     }
 
     /// The spaces of somebody.

@@ -14,6 +14,7 @@ use super::{
     frame::Frame,
     position::{Caught, Offered, Position},
     queue::{Pushed, Queue, Room},
+    tally::Tally,
     todo::Todo,
     trail::Trail,
     wish::Wish,
@@ -70,19 +71,6 @@ pub(crate) enum Taken {
     Over,
 }
 
-/// Counts frames for the metrics.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Frames that wait for readers.
-    pub(crate) queued: u64,
-    /// Frames that were dropped for want of room.
-    pub(crate) dropped: u64,
-    /// Readers that were cut.
-    pub(crate) cut: u64,
-    /// Readers that missed a change which this process had.
-    pub(crate) holes: u64,
-}
-
 /// Rights changed since they were looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stale;
@@ -117,7 +105,10 @@ impl Desk {
             self.own = VecDeque::new();
             return Taken::Nothing;
         };
-        let event = self.trail.as_ref().and_then(|trail| locked(trail).step(&frame));
+        let event = self
+            .trail
+            .as_ref()
+            .and_then(|trail| locked(trail).step(&frame));
         Taken::Frame(frame, event)
     }
 
@@ -149,8 +140,15 @@ impl Desk {
     }
 
     /// Takes a change of a channel's log, where the reader reads it.
-    pub(crate) fn offer_change(&mut self, channel: ChannelId, frame: &Arc<Frame>, tally: &mut Tally) {
-        let Some(joined) = self.channels.get_mut(&channel) else { return };
+    pub(crate) fn offer_change(
+        &mut self,
+        channel: ChannelId,
+        frame: &Arc<Frame>,
+        tally: &mut Tally,
+    ) {
+        let Some(joined) = self.channels.get_mut(&channel) else {
+            return;
+        };
         match joined.position.offer(frame) {
             Offered::Queue => self.push(frame, tally),
             Offered::Nothing => {}
@@ -162,14 +160,24 @@ impl Desk {
     }
 
     /// Takes the state of a channel, where the reader reads it.
-    pub(crate) fn offer_about(&mut self, channel: ChannelId, frame: &Arc<Frame>, tally: &mut Tally) {
+    pub(crate) fn offer_about(
+        &mut self,
+        channel: ChannelId,
+        frame: &Arc<Frame>,
+        tally: &mut Tally,
+    ) {
         if self.channels.contains_key(&channel) {
             self.push(frame, tally);
         }
     }
 
     /// Takes typing, where the reader shows it.
-    pub(crate) fn offer_typing(&mut self, channel: ChannelId, frame: &Arc<Frame>, tally: &mut Tally) {
+    pub(crate) fn offer_typing(
+        &mut self,
+        channel: ChannelId,
+        frame: &Arc<Frame>,
+        tally: &mut Tally,
+    ) {
         if self.wish.typing.binary_search(&channel).is_ok() {
             self.offer_about(channel, frame, tally);
         }
@@ -236,7 +244,10 @@ impl Desk {
 
     /// The channels of a space that are read.
     pub(crate) fn channels_of(&self, space: SpaceId) -> Vec<ChannelId> {
-        let of = self.channels.iter().filter(|(_, joined)| joined.space == space);
+        let of = self
+            .channels
+            .iter()
+            .filter(|(_, joined)| joined.space == space);
         of.map(|(channel, _)| *channel).collect()
     }
 
@@ -272,7 +283,8 @@ impl Desk {
             return false;
         }
         self.queue.forget(channel);
-        self.own.retain(|frame| frame.channel != Some(channel) || !frame.is_logged());
+        self.own
+            .retain(|frame| frame.channel != Some(channel) || !frame.is_logged());
         self.todo.leave(channel);
         if let Some(trail) = &self.trail {
             locked(trail).leave(channel);
@@ -297,7 +309,9 @@ impl Desk {
         if self.behind(channel) != Some(after) {
             return;
         }
-        let Some(joined) = self.channels.get_mut(&channel) else { return };
+        let Some(joined) = self.channels.get_mut(&channel) else {
+            return;
+        };
         self.own.extend(frames);
         let caught = joined.position.caught(through);
         self.go_on(channel, caught);
@@ -305,13 +319,16 @@ impl Desk {
 
     /// Tells the reader to load the newest page and goes on from its head.
     pub(crate) fn reset(&mut self, channel: ChannelId, head: Head) {
-        let Some(joined) = self.channels.get_mut(&channel) else { return };
+        let Some(joined) = self.channels.get_mut(&channel) else {
+            return;
+        };
         let caught = joined.position.restart(head.rev);
         if let Some(trail) = &self.trail {
             locked(trail).begin(channel, head.rev);
         }
         self.queue.forget(channel);
-        self.own.retain(|frame| frame.channel != Some(channel) || !frame.is_logged());
+        self.own
+            .retain(|frame| frame.channel != Some(channel) || !frame.is_logged());
         self.own.push_back(Frame::reset(channel, head));
         self.go_on(channel, caught);
     }

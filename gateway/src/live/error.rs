@@ -21,7 +21,7 @@ use super::frame::Frame;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LiveError {
     /// A client frame breaks the order of frames.
-    #[error("the first frame, and only the first, says Hello without a token of its own")]
+    #[error("the first frame must be Hello")]
     Order,
     /// A client frame cannot be read.
     #[error("a frame cannot be read: {0}")]
@@ -96,13 +96,13 @@ impl Failure for LiveError {
     }
 
     fn faults(&self) -> Vec<FieldFault> {
-        match self {
-            Self::BadFields(faults) => faults.clone(),
-            other if other.kind() == Kind::Invalid => {
-                vec![FieldFault::new("frame", other.to_string())]
-            }
-            _ => Vec::new(),
+        if let Self::BadFields(faults) = self {
+            return faults.clone();
         }
+        if self.kind() == Kind::Invalid {
+            return vec![FieldFault::new("frame", self.to_string())];
+        }
+        Vec::new()
     }
 }
 
@@ -132,7 +132,17 @@ impl Reasoned for LiveError {
                 Some(Duration::from_secs(5))
             }
             Self::Refused(refused) => refused.retry_after(),
-            _ => None,
+            Self::Order
+            | Self::Unreadable(_)
+            | Self::BadFields(_)
+            | Self::TooLarge(_)
+            | Self::NoToken
+            | Self::Expired
+            | Self::SessionEnded
+            | Self::OtherUser
+            | Self::NoChannel
+            | Self::TooManyChannels(_)
+            | Self::Restarting => None,
         }
     }
 }
@@ -140,10 +150,10 @@ impl Reasoned for LiveError {
 impl LiveError {
     /// The status that a call ends with.
     pub(crate) fn into_status(self) -> Status {
-        match self {
-            Self::Upstream(status) => passed_on(status),
-            other => status::status(other),
+        if let Self::Upstream(status) = self {
+            return passed_on(status);
         }
+        status::status(self)
     }
 
     /// The problem inside a stream.
@@ -190,7 +200,13 @@ fn passed_on(status: Status) -> Status {
     }
     tracing::warn!(%status, "another service did not answer the live feed");
     let error = LiveError::Upstream(status);
-    refusal(error.kind(), error.reason(), &error.to_string(), &[], error.retry_after())
+    refusal(
+        error.kind(),
+        error.reason(),
+        &error.to_string(),
+        &[],
+        error.retry_after(),
+    )
 }
 
 #[cfg(test)]
@@ -213,7 +229,9 @@ mod tests {
             let bye = Bye::of(error, None, "c1");
 
             let frame = pb::ServerFrame::decode(bye.frame.proto()).expect("decodes");
-            let Some(Body::Bye(said)) = frame.body else { panic!("a Bye") };
+            let Some(Body::Bye(said)) = frame.body else {
+                panic!("a Bye")
+            };
             let problem = said.problem.expect("a problem");
             assert_eq!((bye.code, problem.reason()), (code, reason));
             assert_eq!(problem.correlation_id, "c1");

@@ -60,7 +60,10 @@ impl Hub {
         } else if let Some(Ok(event)) = note.read::<chat::ChannelUpdated>() {
             self.channel_made(event.channel, false);
         } else if let Some(Ok(event)) = note.read::<chat::ChannelDeleted>() {
-            if let Some(channel) = event.channel.and_then(|gone| ChannelId::parse(&gone.id).ok()) {
+            if let Some(channel) = event
+                .channel
+                .and_then(|gone| ChannelId::parse(&gone.id).ok())
+            {
                 self.end_channel(channel);
             }
         } else if let Some(Ok(event)) = note.read::<auth::SpaceChanged>() {
@@ -75,11 +78,12 @@ impl Hub {
     fn channel_made(&self, made: Option<chat::Channel>, new: bool) {
         let Some(made) = made else { return };
         let ids = (ChannelId::parse(&made.id), SpaceId::parse(&made.space_id));
-        let (Ok(channel), Ok(space)) = ids else { return };
+        let (Ok(channel), Ok(space)) = ids else {
+            return;
+        };
         let mut readers = self.hearers(space);
-        readers.retain(|reader| {
-            reader.look(|desk| desk.wish().covers(space) || desk.reads(channel))
-        });
+        readers
+            .retain(|reader| reader.look(|desk| desk.wish().covers(space) || desk.reads(channel)));
         self.tell_all(&readers, &Frame::about(channel, Body::Channel(made)));
         if new {
             for reader in readers {
@@ -90,21 +94,29 @@ impl Hub {
 
     fn space_changed(&self, changed: Option<auth::Space>) {
         let Some(changed) = changed else { return };
-        let Ok(space) = SpaceId::parse(&changed.id) else { return };
+        let Ok(space) = SpaceId::parse(&changed.id) else {
+            return;
+        };
         self.tell_all(&self.hearers(space), &Frame::general(Body::Space(changed)));
     }
 
     /// Told to everybody who shares a space with the person, and to the person.
     async fn user_changed(&self, changed: Option<auth::User>) {
         let Some(changed) = changed else { return };
-        let Ok(user) = UserId::parse(&changed.id) else { return };
+        let Ok(user) = UserId::parse(&changed.id) else {
+            return;
+        };
         let mut readers = self.streams_of(user);
         // Where auth does not answer the name stays old until the app is opened again.
         if let Ok(spaces) = self.circles.of(user).await {
             let mut known: HashSet<u64> = readers.iter().map(|reader| reader.number).collect();
             for space in spaces.iter() {
                 let others = self.hearers(*space);
-                readers.extend(others.into_iter().filter(|reader| known.insert(reader.number)));
+                readers.extend(
+                    others
+                        .into_iter()
+                        .filter(|reader| known.insert(reader.number)),
+                );
             }
         }
         self.tell_all(&readers, &Frame::general(Body::User(changed)));

@@ -96,7 +96,13 @@ impl Frame {
             channel_id: channel.to_string(),
             user_id: user.to_string(),
         });
-        Self::seal(Some(channel), Some(Shed::Typing(channel, user)), 0, 0, Some(body))
+        Self::seal(
+            Some(channel),
+            Some(Shed::Typing(channel, user)),
+            0,
+            0,
+            Some(body),
+        )
     }
 
     /// How somebody is there.
@@ -194,13 +200,24 @@ mod tests {
     #[test]
     fn a_frame_is_printed_once_and_with_its_defaults() {
         let channel = ChannelId::from_bytes([7; 16]);
-        let message = chat::Message { seq: 1, rev: 3, text: "hi".into(), ..Default::default() };
+        let message = chat::Message {
+            seq: 1,
+            rev: 3,
+            text: "hi".into(),
+            ..Default::default()
+        };
 
         let frame = Frame::message(channel, 2, message);
 
         let text = frame.json();
-        assert!(text.contains("\"afterRev\":2") && text.contains("\"authorId\":\"\""), "{text}");
-        assert_eq!(Bytes::from(text).as_ptr(), Bytes::from(frame.json()).as_ptr());
+        assert!(
+            text.contains("\"afterRev\":2") && text.contains("\"authorId\":\"\""),
+            "{text}"
+        );
+        assert_eq!(
+            Bytes::from(text).as_ptr(),
+            Bytes::from(frame.json()).as_ptr()
+        );
         assert_eq!(frame.proto().as_ptr(), frame.proto().as_ptr());
     }
 

@@ -13,14 +13,13 @@ use std::{
 
 use guildhall_kernel::{ChannelId, Clock, Ids, SpaceId, UserId};
 use guildhall_mesh::{Bus, Tasks, access::Access};
-use metrics::counter;
 use tonic::Status;
 
 use super::{
     LiveSettings,
     chat::Chat,
     circles::Circles,
-    desk::Tally,
+    desk::Desk,
     error::LiveError,
     people::People,
     queue::Room,
@@ -109,7 +108,11 @@ impl Hub {
     }
 
     /// Takes a stream on.
-    pub(crate) fn enter(&self, pass: Pass, correlation: Arc<str>) -> Result<Arc<Reader>, LiveError> {
+    pub(crate) fn enter(
+        &self,
+        pass: Pass,
+        correlation: Arc<str>,
+    ) -> Result<Arc<Reader>, LiveError> {
         if self.tasks.is_stopping() {
             return Err(LiveError::Restarting);
         }
@@ -118,7 +121,10 @@ impl Hub {
         let every = self.settings.heartbeat_seconds.max(1);
         // The first beats are spread, or all who come back together would beat together for ever.
         let beat_at = self.clock.uptime() + Duration::from_secs(1 + number % every);
-        let room = Room { frames: self.settings.queue_frames, bytes: self.settings.queue_bytes };
+        let room = Room {
+            frames: self.settings.queue_frames,
+            bytes: self.settings.queue_bytes,
+        };
         let reader = Reader::new(number, pass, correlation, room, beat_at);
 
         let mut streams = locked(&self.streams);
@@ -154,14 +160,14 @@ impl Hub {
 
         reader.end(LiveError::Replaced, None);
         let (channels, spaces) = reader.look(|desk| (desk.channels(), desk.spaces()));
-        let wish = reader.look(super::desk::Desk::wish);
+        let wish = reader.look(Desk::wish);
         for channel in channels {
             self.leave_channel(reader, channel);
         }
         self.unhear(reader, &spaces);
         self.unwatch(reader, &wish.people);
         let now = self.clock.uptime();
-        if let Some(trail) = reader.look(super::desk::Desk::trail) {
+        if let Some(trail) = reader.look(Desk::trail) {
             locked(&self.trails).close(&trail, now);
         }
         let told = locked(&self.people).left(reader.user, reader.number, now);
@@ -175,7 +181,11 @@ impl Hub {
 
     /// The streams of somebody.
     pub(crate) fn streams_of(&self, user: UserId) -> Vec<Arc<Reader>> {
-        locked(&self.streams).of.get(&user).cloned().unwrap_or_default()
+        locked(&self.streams)
+            .of
+            .get(&user)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// A stream by its number.
@@ -189,10 +199,16 @@ impl Hub {
     }
 
     /// The topic of a channel, listening.
-    pub(crate) async fn listening(self: &Arc<Self>, channel: ChannelId) -> Result<Arc<Topic>, Status> {
+    pub(crate) async fn listening(
+        self: &Arc<Self>,
+        channel: ChannelId,
+    ) -> Result<Arc<Topic>, Status> {
         let topic = {
             let mut topics = locked(&self.topics);
-            topics.entry(channel).or_insert_with(|| Topic::new(channel)).clone()
+            topics
+                .entry(channel)
+                .or_insert_with(|| Topic::new(channel))
+                .clone()
         };
         topic.listen(self).await?;
         Ok(topic)
@@ -201,13 +217,19 @@ impl Hub {
     /// All topics, those closed by this look left out.
     pub(crate) fn open_topics(&self) -> Vec<(ChannelId, Arc<Topic>)> {
         let topics = locked(&self.topics);
-        topics.iter().map(|(channel, topic)| (*channel, topic.clone())).collect()
+        topics
+            .iter()
+            .map(|(channel, topic)| (*channel, topic.clone()))
+            .collect()
     }
 
     /// Closes the topic of a channel where nobody reads it.
     pub(crate) fn sweep(&self, channel: ChannelId) {
         let mut topics = locked(&self.topics);
-        if topics.get(&channel).is_some_and(|topic| topic.close_if_idle()) {
+        if topics
+            .get(&channel)
+            .is_some_and(|topic| topic.close_if_idle())
+        {
             topics.remove(&channel);
         }
     }
@@ -231,9 +253,8 @@ impl Hub {
     pub(crate) fn hear_of(&self, reader: &Arc<Reader>, spaces: &[SpaceId], rights: u64) -> bool {
         let mut index = locked(&self.spaces);
         for space in spaces {
-            let added = reader.at_desk(|desk| {
-                (desk.rights() == rights).then(|| desk.hear_of(*space))
-            });
+            let added =
+                reader.at_desk(|desk| (desk.rights() == rights).then(|| desk.hear_of(*space)));
             match added {
                 None => return false,
                 Some(false) => {}
@@ -255,7 +276,10 @@ impl Hub {
 
     /// Who hears of a space.
     pub(crate) fn hearers(&self, space: SpaceId) -> Vec<Arc<Reader>> {
-        locked(&self.spaces).get(&space).cloned().unwrap_or_default()
+        locked(&self.spaces)
+            .get(&space)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Notes whose presence a reader wants to see.
@@ -279,7 +303,10 @@ impl Hub {
 
     /// Who wants to see somebody's presence.
     pub(crate) fn watchers(&self, user: UserId) -> Vec<Arc<Reader>> {
-        locked(&self.watchers).get(&user).cloned().unwrap_or_default()
+        locked(&self.watchers)
+            .get(&user)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Begins a trail for a stream, which a later one may follow.
@@ -301,18 +328,6 @@ impl Hub {
             () = self.tasks.stopping() => {}
             () = tokio::time::sleep(time) => {}
         }
-    }
-
-    /// Counts what became of frames.
-    #[expect(clippy::unused_self, reason = "metrics are ambient today; callers should not know")]
-    pub(crate) fn count(&self, tally: Tally) {
-        if tally == Tally::default() {
-            return;
-        }
-        counter!("guildhall_live_frames_total", "outcome" => "queued").increment(tally.queued);
-        counter!("guildhall_live_frames_total", "outcome" => "dropped").increment(tally.dropped);
-        counter!("guildhall_live_slow_readers_total").increment(tally.cut);
-        counter!("guildhall_live_holes_total").increment(tally.holes);
     }
 }
 

@@ -66,7 +66,10 @@ fn checked(plain: ClientFrame, frame: &DynamicMessage) -> Heard {
         }
         Err(error) => {
             tracing::error!(%error, "the rules of client frames cannot be checked");
-            Err((plain.id, LiveError::Unreadable("its rules cannot be checked".into())))
+            Err((
+                plain.id,
+                LiveError::Unreadable("its rules cannot be checked".into()),
+            ))
         }
     }
 }
@@ -92,18 +95,33 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_no_frame() {
         for text in ["", "{", "[]", "{}x", r#"{"nonsense":1}"#, r#"{"id":"x"}"#] {
-            assert!(matches!(from_json(text), Err(LiveError::Unreadable(_))), "{text}");
+            assert!(
+                matches!(from_json(text), Err(LiveError::Unreadable(_))),
+                "{text}"
+            );
         }
-        assert!(matches!(from_proto(Bytes::from_static(b"\xff")), Err(LiveError::Unreadable(_))));
+        assert!(matches!(
+            from_proto(Bytes::from_static(b"\xff")),
+            Err(LiveError::Unreadable(_))
+        ));
     }
 
     #[test]
     fn a_broken_rule_names_its_field_and_its_frame() {
-        let wish = Subscribe { space_ids: vec!["x".into()], ..Default::default() };
-        let frame = ClientFrame { id: 7, body: Some(Body::Subscribe(wish)) };
+        let wish = Subscribe {
+            space_ids: vec!["x".into()],
+            ..Default::default()
+        };
+        let frame = ClientFrame {
+            id: 7,
+            body: Some(Body::Subscribe(wish)),
+        };
 
         let (id, error) = check(frame).expect("is read").expect_err("is refused");
 
-        assert_eq!((id, error.faults()[0].field.as_str()), (7, "subscribe.space_ids[0]"));
+        assert_eq!(
+            (id, error.faults()[0].field.as_str()),
+            (7, "subscribe.space_ids[0]")
+        );
     }
 }

@@ -1,7 +1,4 @@
-//! What is done for one stream, one job after the other: wishes, channels that come and go, catching up.
-//!
-//! Joining a channel is listening on the bus, then reading the head from chat, then taking the reader on, then reading from chat what
-//! the reader lacks. What was judged under rights that changed meanwhile is judged again.
+//! What is done for one stream, one job after the other: wishes (`wishes` has the how), channels that come and go, catching up.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,26 +9,23 @@ use std::{
 use guildhall_kernel::{ChannelId, SpaceId, UserId};
 use guildhall_mesh::access::Refused;
 use guildhall_proto::live::v1::{self as pb, server_frame::Body};
-use guildhall_proto::chat::v1::Head;
 use tonic::Status;
 use tracing::debug;
 
 use super::{
     chat::{Opened, Page},
+    desk::Desk,
     error::LiveError,
     frame::Frame,
     hub::{Hub, locked},
     reader::Reader,
     todo::{Asked, Job},
-    topic::{NotJoined, Topic},
-    wish::{Plan, Start, Wanted},
+    wish::{Start, Wanted},
+    wishes::{Topics, join},
 };
 
 /// How long to wait before a job that failed is tried again, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-
-/// The topics of channels that are there.
-type Topics = HashMap<ChannelId, Arc<Topic>>;
 
 impl Hub {
     /// Does a job. Only a new wish can fail, and its reader is told; everything else is tried until it is done.
@@ -61,7 +55,11 @@ impl Hub {
         }
     }
 
-    async fn subscribe(self: &Arc<Self>, reader: &Arc<Reader>, asked: &Asked) -> Result<(), LiveError> {
+    async fn subscribe(
+        self: &Arc<Self>,
+        reader: &Arc<Reader>,
+        asked: &Asked,
+    ) -> Result<(), LiveError> {
         self.put(reader, &asked.wanted, false).await?;
         if asked.frame != 0 {
             reader.at_desk(|desk| desk.answer(Frame::done(asked.frame, None)));
@@ -78,155 +76,26 @@ impl Hub {
             }
             Err(refused) => return Err(refused.into()),
         }
-        let wish = reader.look(super::desk::Desk::wish);
+        let wish = reader.look(Desk::wish);
         if wish.is_nothing() {
             return Ok(());
         }
         self.put(reader, &Wanted::again(wish), true).await
     }
 
-    /// Puts a wish in force. `again`: it stood already, and what is missing now is gone.
-    async fn put(
+    /// Sees what the reader may read in a space: reads the channels of a space that it came to, leaves those of one that it lost.
+    async fn look_into(
         self: &Arc<Self>,
         reader: &Arc<Reader>,
-        wanted: &Wanted,
-        again: bool,
+        space: SpaceId,
     ) -> Result<(), LiveError> {
         loop {
-            let rights = reader.look(super::desk::Desk::rights);
-            let mine = self.circles.of(reader.user).await?;
-            // Heard of first and read then: a channel that is made meanwhile is found by one of the two.
-            let spaces = wanted.wish.spaces(&mine);
-            if !self.hear_of(reader, &spaces, rights) {
-                continue;
-            }
-            let named = &wanted.wish.channels;
-            let opened = self.chat.heads(Some(reader.user), &spaces, named).await?;
-            let plan = wanted.plan(&mine, opened, &reader.look(super::desk::Desk::channels));
-            if plan.join.len() > self.settings.channels_per_stream {
-                return Err(LiveError::TooManyChannels(self.settings.channels_per_stream));
-            }
-            let topics = self.topics(plan.join.iter().map(|(opened, _)| opened)).await?;
-            if self.begin(reader, wanted, &plan, &topics, rights, again) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Begins what was planned; `false` where the reader's rights changed meanwhile.
-    fn begin(
-        self: &Arc<Self>,
-        reader: &Arc<Reader>,
-        wanted: &Wanted,
-        plan: &Plan,
-        topics: &Topics,
-        rights: u64,
-        again: bool,
-    ) -> bool {
-        let stay: HashSet<_> = plan.join.iter().map(|(opened, _)| opened.channel).collect();
-        let before = reader.look(super::desk::Desk::wish);
-        let left = reader.at_desk(|desk| {
-            if desk.rights() != rights {
-                return None;
-            }
-            let mut left = Vec::new();
-            for channel in desk.channels().into_iter().filter(|channel| !stay.contains(channel)) {
-                desk.leave(channel);
-                left.push(channel);
-            }
-            for (opened, start) in &plan.join {
-                if start.is_some() {
-                    desk.leave(opened.channel);
-                }
-            }
-            for user in desk.set_wish(wanted.wish.clone()) {
-                desk.todo.look_at(user);
-            }
-            desk.answer(self.ready(plan));
-            let gone = plan.gone.iter().chain(left.iter().filter(|_| again));
-            for channel in gone {
-                desk.answer(Frame::gone(*channel));
-            }
-            Some(left)
-        });
-        let Some(left) = left else { return false };
-        for channel in left {
-            self.leave_channel(reader, channel);
-        }
-        self.unwatch(reader, &before.people);
-        self.watch(reader, &wanted.wish.people);
-        if !self.hear_only(reader, wanted, plan, rights) {
-            return false;
-        }
-        let starts = plan.join.iter().filter_map(|(opened, start)| Some((opened, (*start)?)));
-        for (opened, start) in starts {
-            let Some(topic) = topics.get(&opened.channel) else { continue };
-            if !join(topic, reader, opened, start, rights) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Has the reader hear of the spaces of the plan and of no others.
-    fn hear_only(&self, reader: &Arc<Reader>, wanted: &Wanted, plan: &Plan, rights: u64) -> bool {
-        let of_channels: Vec<SpaceId> = plan.join.iter().map(|(opened, _)| opened.space).collect();
-        let mut others = reader.look(super::desk::Desk::spaces);
-        others.retain(|space| !wanted.wish.covers(*space) && !of_channels.contains(space));
-        self.unhear(reader, &others);
-        self.hear_of(reader, &of_channels, rights)
-    }
-
-    fn ready(&self, plan: &Plan) -> Arc<Frame> {
-        let epoch = plan.join.first().map(|(opened, _)| opened.head.epoch.clone());
-        let heads = plan.join.iter().map(|(opened, _)| pb::Head {
-            channel_id: opened.channel.to_string(),
-            seq: opened.head.seq,
-            rev: opened.head.rev,
-            read_seq: opened.read_seq,
-            updated_at: opened.updated_at,
-            epoch: opened.head.epoch.clone(),
-        });
-        let beat = self.settings.heartbeat_seconds.saturating_mul(1_000);
-        Frame::general(Body::Ready(pb::Ready {
-            heads: heads.collect(),
-            epoch: epoch.unwrap_or_default(),
-            heartbeat_ms: u32::try_from(beat).unwrap_or(u32::MAX),
-        }))
-    }
-
-    /// Topics that listen and know their heads; channels that were deleted meanwhile have none.
-    async fn topics(
-        self: &Arc<Self>,
-        opened: impl Iterator<Item = &Opened>,
-    ) -> Result<Topics, LiveError> {
-        let mut topics = Topics::new();
-        for one in opened {
-            topics.insert(one.channel, self.listening(one.channel).await?);
-        }
-        let fresh = topics.iter().filter(|(_, topic)| !topic.has_begun());
-        let fresh: Vec<_> = fresh.map(|(channel, _)| *channel).collect();
-        if fresh.is_empty() {
-            return Ok(topics);
-        }
-        for head in self.chat.heads(None, &[], &fresh).await? {
-            if let Some(topic) = topics.get(&head.channel) {
-                topic.begin(&head.head);
-            }
-        }
-        topics.retain(|_, topic| topic.has_begun());
-        Ok(topics)
-    }
-
-    /// Sees what the reader may read in a space: reads the channels of a space that it came to, leaves those of one that it lost.
-    async fn look_into(self: &Arc<Self>, reader: &Arc<Reader>, space: SpaceId) -> Result<(), LiveError> {
-        loop {
-            let rights = reader.look(super::desk::Desk::rights);
+            let rights = reader.look(Desk::rights);
             if !self.circles.of(reader.user).await?.contains(&space) {
                 self.lose(reader, space);
                 return Ok(());
             }
-            let wish = reader.look(super::desk::Desk::wish);
+            let wish = reader.look(Desk::wish);
             if !wish.covers(space) {
                 if !wish.channels.is_empty() {
                     reader.at_desk(|desk| desk.todo.renew());
@@ -239,50 +108,38 @@ impl Hub {
             let mut opened = self.chat.heads(Some(reader.user), &[space], &[]).await?;
             opened.retain(|one| !reader.look(|desk| desk.reads(one.channel)));
             let topics = self.topics(opened.iter()).await?;
-            if self.introduce(reader, &opened, &topics, rights) {
+            if introduce(reader, &opened, &topics, rights) {
                 return Ok(());
             }
         }
     }
 
-    /// Shows channels that the reader does not know yet, and reads them from their heads on.
-    fn introduce(
-        &self,
-        reader: &Arc<Reader>,
-        opened: &[Opened],
-        topics: &Topics,
-        rights: u64,
-    ) -> bool {
-        for one in opened {
-            let Some(topic) = topics.get(&one.channel) else { continue };
-            let info = Body::Channel(one.info.clone());
-            reader.at_desk(|desk| desk.answer(Frame::about(one.channel, info)));
-            let start = if one.head.rev == 0 { Start::After(0) } else { Start::Reset };
-            if !join(topic, reader, one, start, rights) {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Reads a channel that was just made, from its beginning.
-    async fn open_new(self: &Arc<Self>, reader: &Arc<Reader>, channel: ChannelId) -> Result<(), LiveError> {
+    async fn open_new(
+        self: &Arc<Self>,
+        reader: &Arc<Reader>,
+        channel: ChannelId,
+    ) -> Result<(), LiveError> {
         let wanted = Wanted {
-            wish: reader.look(super::desk::Desk::wish),
+            wish: reader.look(Desk::wish),
             seen: HashMap::from([(channel, 0)]),
             epoch: String::new(),
         };
         loop {
-            let rights = reader.look(super::desk::Desk::rights);
+            let rights = reader.look(Desk::rights);
             if reader.look(|desk| desk.reads(channel)) {
                 return Ok(());
             }
             let mine = self.circles.of(reader.user).await?;
             let opened = self.chat.heads(Some(reader.user), &[], &[channel]).await?;
             let plan = wanted.plan(&mine, opened, &HashSet::new());
-            let topics = self.topics(plan.join.iter().map(|(opened, _)| opened)).await?;
+            let topics = self
+                .topics(plan.join.iter().map(|(opened, _)| opened))
+                .await?;
             let joined = plan.join.iter().all(|(opened, start)| {
-                let (Some(topic), Some(start)) = (topics.get(&channel), *start) else { return true };
+                let (Some(topic), Some(start)) = (topics.get(&channel), *start) else {
+                    return true;
+                };
                 join(topic, reader, opened, start, rights)
             });
             if joined {
@@ -308,17 +165,29 @@ impl Hub {
 
     /// How somebody is there, for who may see it.
     pub(crate) fn state_of(&self, user: UserId, shared: bool) -> pb::PresenceState {
-        if shared { locked(&self.people).state(user) } else { pb::PresenceState::Offline }
+        if shared {
+            locked(&self.people).state(user)
+        } else {
+            pb::PresenceState::Offline
+        }
     }
 
     /// Reads one page of what the reader lacks in a channel. The rest is another job, after the page has gone out.
-    async fn catch_up(self: &Arc<Self>, reader: &Arc<Reader>, channel: ChannelId) -> Result<(), LiveError> {
+    async fn catch_up(
+        self: &Arc<Self>,
+        reader: &Arc<Reader>,
+        channel: ChannelId,
+    ) -> Result<(), LiveError> {
         if !self.is_open() {
             return Err(Status::unavailable("rights cannot be relied on just now").into());
         }
-        let Some(after) = reader.look(|desk| desk.behind(channel)) else { return Ok(()) };
+        let Some(after) = reader.look(|desk| desk.behind(channel)) else {
+            return Ok(());
+        };
         match self.chat.changes(channel, after, "").await? {
-            Page::Changes { frames, through, .. } if through > after => {
+            Page::Changes {
+                frames, through, ..
+            } if through > after => {
                 reader.at_desk(|desk| desk.caught(channel, after, frames, through));
             }
             Page::Changes { .. } => {
@@ -360,20 +229,24 @@ impl Hub {
     }
 }
 
-/// Reads a channel from a start on; `false` where the reader's rights or the topic changed meanwhile.
-fn join(topic: &Topic, reader: &Arc<Reader>, opened: &Opened, start: Start, rights: u64) -> bool {
-    let at = match start {
-        Start::After(rev) => rev,
-        Start::Reset => {
-            let head: Head = opened.head.clone();
-            reader.at_desk(|desk| desk.answer(Frame::reset(opened.channel, head)));
-            opened.head.rev
+/// Shows channels that the reader does not know yet, and reads them from their heads on.
+fn introduce(reader: &Arc<Reader>, opened: &[Opened], topics: &Topics, rights: u64) -> bool {
+    for one in opened {
+        let Some(topic) = topics.get(&one.channel) else {
+            continue;
+        };
+        let info = Body::Channel(one.info.clone());
+        reader.at_desk(|desk| desk.answer(Frame::about(one.channel, info)));
+        let start = if one.head.rev == 0 {
+            Start::After(0)
+        } else {
+            Start::Reset
+        };
+        if !join(topic, reader, one, start, rights) {
+            return false;
         }
-    };
-    match topic.join(reader, opened.space, at, rights) {
-        Ok(()) => true,
-        Err(NotJoined::Closed | NotJoined::Stale) => false,
     }
+    true
 }
 
 /// Tells a reader that its wish cannot be fulfilled now; the one before stands.

@@ -18,7 +18,10 @@ pub(crate) struct ChannelPlaces {
 impl ChannelPlaces {
     /// Remembers this many channels.
     pub(crate) fn new(chat: Chat, channels: usize) -> Self {
-        Self { chat, known: Cache::new(channels) }
+        Self {
+            chat,
+            known: Cache::new(channels),
+        }
     }
 }
 
@@ -29,7 +32,9 @@ impl Places for ChannelPlaces {
             Place::Unspecified => Ok(None),
             Place::Space => Ok(SpaceId::parse(id).ok()),
             Place::Channel => {
-                let Ok(channel) = ChannelId::parse(id) else { return Ok(None) };
+                let Ok(channel) = ChannelId::parse(id) else {
+                    return Ok(None);
+                };
                 if let Some(space) = self.known.get(&channel) {
                     return Ok(Some(space));
                 }

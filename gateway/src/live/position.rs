@@ -49,7 +49,12 @@ pub(crate) enum Caught {
 impl Position {
     /// A reader that has all changes up to `at`, in a channel whose live frames begin after `live`.
     pub(crate) fn new(at: u32, live: u32) -> Self {
-        let behind = (at < live).then(|| Box::new(Behind { need: live, held: Vec::new() }));
+        let behind = (at < live).then(|| {
+            Box::new(Behind {
+                need: live,
+                held: Vec::new(),
+            })
+        });
         Self { at, behind }
     }
 
@@ -81,7 +86,10 @@ impl Position {
             self.at = frame.rev;
             return Offered::Queue;
         }
-        let hole = Behind { need: frame.after_rev, held: vec![frame.clone()] };
+        let hole = Behind {
+            need: frame.after_rev,
+            held: vec![frame.clone()],
+        };
         self.behind = Some(Box::new(hole));
         Offered::Hole
     }
@@ -131,7 +139,10 @@ mod tests {
     }
 
     fn jump(rev: u32, after_rev: u32) -> Arc<Frame> {
-        let message = Message { rev, ..Default::default() };
+        let message = Message {
+            rev,
+            ..Default::default()
+        };
         Frame::message(ChannelId::from_bytes([1; 16]), after_rev, message)
     }
 
@@ -161,9 +172,14 @@ mod tests {
         assert_eq!(position.offer(&live(7)), Offered::Nothing);
 
         assert!(matches!(position.caught(4), Caught::Behind));
-        let Caught::Up(released) = position.caught(6) else { panic!("caught up") };
+        let Caught::Up(released) = position.caught(6) else {
+            panic!("caught up")
+        };
 
-        assert_eq!(released.iter().map(|frame| frame.rev).collect::<Vec<_>>(), [7]);
+        assert_eq!(
+            released.iter().map(|frame| frame.rev).collect::<Vec<_>>(),
+            [7]
+        );
         assert_eq!((position.at(), position.is_behind()), (7, false));
     }
 
@@ -172,9 +188,14 @@ mod tests {
         let mut position = Position::new(5, 5);
         assert_eq!(position.offer(&live(8)), Offered::Hole);
 
-        let Caught::Up(released) = position.caught(7) else { panic!("caught up") };
+        let Caught::Up(released) = position.caught(7) else {
+            panic!("caught up")
+        };
 
-        assert_eq!(released.iter().map(|frame| frame.rev).collect::<Vec<_>>(), [8]);
+        assert_eq!(
+            released.iter().map(|frame| frame.rev).collect::<Vec<_>>(),
+            [8]
+        );
     }
 
     #[test]
@@ -183,7 +204,9 @@ mod tests {
         position.offer(&live(2_001));
 
         assert!(matches!(position.restart(1_990), Caught::Behind));
-        let Caught::Up(released) = position.caught(2_000) else { panic!("caught up") };
+        let Caught::Up(released) = position.caught(2_000) else {
+            panic!("caught up")
+        };
 
         assert_eq!(released.len(), 1);
     }

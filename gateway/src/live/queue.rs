@@ -87,7 +87,10 @@ impl Queue {
 
     fn push_loose(&mut self, frame: &Arc<Frame>, room: Room) -> Pushed {
         if self.loose > 0
-            && let Some(older) = self.frames.iter_mut().find(|other| other.shed == frame.shed)
+            && let Some(older) = self
+                .frames
+                .iter_mut()
+                .find(|other| other.shed == frame.shed)
         {
             self.bytes = self.bytes - older.size() + frame.size();
             *older = frame.clone();
@@ -144,14 +147,21 @@ mod tests {
 
     use super::*;
 
-    const ROOM: Room = Room { frames: 4, bytes: 4_096 };
+    const ROOM: Room = Room {
+        frames: 4,
+        bytes: 4_096,
+    };
 
     fn channel(n: u8) -> ChannelId {
         ChannelId::from_bytes([n; 16])
     }
 
     fn message(rev: u32) -> Arc<Frame> {
-        let message = Message { rev, text: "x".repeat(100), ..Default::default() };
+        let message = Message {
+            rev,
+            text: "x".repeat(100),
+            ..Default::default()
+        };
         Frame::message(channel(1), rev - 1, message)
     }
 
@@ -163,16 +173,24 @@ mod tests {
     fn what_may_be_lost_makes_room_for_what_may_not() {
         let mut queue = Queue::default();
         for n in 0..4 {
-            assert_eq!(queue.push(&presence(n), ROOM), Pushed::Queued { dropped: 0 });
+            assert_eq!(
+                queue.push(&presence(n), ROOM),
+                Pushed::Queued { dropped: 0 }
+            );
         }
 
         assert_eq!(queue.push(&presence(9), ROOM), Pushed::Dropped);
         for rev in 1..=4 {
-            assert_eq!(queue.push(&message(rev), ROOM), Pushed::Queued { dropped: 1 });
+            assert_eq!(
+                queue.push(&message(rev), ROOM),
+                Pushed::Queued { dropped: 1 }
+            );
         }
         assert_eq!(queue.push(&message(5), ROOM), Pushed::Full);
 
-        let revs: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|frame| frame.rev).collect();
+        let revs: Vec<_> = std::iter::from_fn(|| queue.pop())
+            .map(|frame| frame.rev)
+            .collect();
         assert_eq!(revs, [1, 2, 3, 4]);
     }
 
@@ -192,13 +210,22 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_too_but_one_frame_always_fits() {
-        let small = Room { frames: 100, bytes: 200 };
+        let small = Room {
+            frames: 100,
+            bytes: 200,
+        };
         let mut queue = Queue::default();
 
-        assert_eq!(queue.push(&message(1), small), Pushed::Queued { dropped: 0 });
+        assert_eq!(
+            queue.push(&message(1), small),
+            Pushed::Queued { dropped: 0 }
+        );
         assert_eq!(queue.push(&message(2), small), Pushed::Full);
         queue.pop();
-        let tiny = Room { frames: 100, bytes: 1 };
+        let tiny = Room {
+            frames: 100,
+            bytes: 1,
+        };
         assert_eq!(queue.push(&message(2), tiny), Pushed::Queued { dropped: 0 });
     }
 
@@ -206,13 +233,18 @@ mod tests {
     fn a_forgotten_channel_loses_its_log_and_typing_but_not_its_end() {
         let mut queue = Queue::default();
         queue.push(&message(1), ROOM);
-        queue.push(&Frame::typing(channel(1), UserId::from_bytes([1; 16])), ROOM);
+        queue.push(
+            &Frame::typing(channel(1), UserId::from_bytes([1; 16])),
+            ROOM,
+        );
         queue.push(&Frame::gone(channel(1)), ROOM);
         queue.push(&Frame::passed(channel(2), 5, 4), ROOM);
 
         queue.forget(channel(1));
 
-        let left: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|f| (f.channel, f.rev)).collect();
+        let left: Vec<_> = std::iter::from_fn(|| queue.pop())
+            .map(|f| (f.channel, f.rev))
+            .collect();
         assert_eq!(left, [(Some(channel(1)), 0), (Some(channel(2)), 5)]);
     }
 

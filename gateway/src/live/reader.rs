@@ -12,10 +12,11 @@ use prost_types::Timestamp;
 use tokio::sync::{Notify, futures::Notified};
 
 use super::{
-    desk::{Desk, Taken, Tally},
+    desk::{Desk, Taken},
     error::LiveError,
     frame::Frame,
     queue::Room,
+    tally::Tally,
     todo::Job,
 };
 
@@ -70,7 +71,11 @@ pub(crate) struct Beat {
 impl Pass {
     /// A token was good.
     pub(crate) fn new(verified: Verified, by_cookie: bool) -> Self {
-        Self { verified, by_cookie, warned: false }
+        Self {
+            verified,
+            by_cookie,
+            warned: false,
+        }
     }
 
     /// What the time says of it.
@@ -205,7 +210,10 @@ impl Reader {
 }
 
 fn auth_expiring(at: Time) -> Arc<Frame> {
-    let at = Timestamp { seconds: at.seconds(), nanos: at.nanos() };
+    let at = Timestamp {
+        seconds: at.seconds(),
+        nanos: at.nanos(),
+    };
     Frame::general(Body::AuthExpiring(pb::AuthExpiring { at: Some(at) }))
 }
 
@@ -250,10 +258,17 @@ mod tests {
 
     #[test]
     fn a_stream_beats_and_leaves_when_nobody_takes_its_end() {
-        let room = Room { frames: 4, bytes: 4_096 };
+        let room = Room {
+            frames: 4,
+            bytes: 4_096,
+        };
         let second = Duration::from_secs(1);
         let reader = Reader::new(1, pass(false), "c1".into(), room, 5 * second);
-        let beat = Beat { every: 25 * second, warn: WARN, leave: 10 * second };
+        let beat = Beat {
+            every: 25 * second,
+            warn: WARN,
+            leave: 10 * second,
+        };
         let mut tally = Tally::default();
 
         for uptime in 0..31 {

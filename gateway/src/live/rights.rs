@@ -7,7 +7,7 @@ use guildhall_mesh::access::Watched;
 use guildhall_proto::auth::v1::{MemberChanged, SpaceRole, access_change::What};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{desk::Tally, error::LiveError, frame::Frame, hub::Hub, reader::Reader};
+use super::{desk::Desk, error::LiveError, frame::Frame, hub::Hub, reader::Reader, tally::Tally};
 
 impl Hub {
     /// Applies every change of rights until the process stops.
@@ -27,7 +27,10 @@ impl Hub {
                         }
                     }
                     Some(What::SessionEnded(ended)) => {
-                        let ids = (UserId::parse(&ended.user_id), SessionId::parse(&ended.session_id));
+                        let ids = (
+                            UserId::parse(&ended.user_id),
+                            SessionId::parse(&ended.session_id),
+                        );
                         if let (Ok(user), Ok(session)) = ids {
                             self.session_ended(user, session);
                         }
@@ -53,8 +56,13 @@ impl Hub {
     }
 
     fn member_changed(&self, changed: &MemberChanged) {
-        let user = changed.user.as_ref().and_then(|user| UserId::parse(&user.id).ok());
-        let (Some(user), Ok(space)) = (user, SpaceId::parse(&changed.space_id)) else { return };
+        let user = changed
+            .user
+            .as_ref()
+            .and_then(|user| UserId::parse(&user.id).ok());
+        let (Some(user), Ok(space)) = (user, SpaceId::parse(&changed.space_id)) else {
+            return;
+        };
         let left = changed.role() == SpaceRole::Unspecified;
         self.circles.changed(user);
 
@@ -93,7 +101,7 @@ impl Hub {
         self.circles.gone(space);
         for reader in self.hearers(space) {
             self.lose(&reader, space);
-            reader.at_desk(super::desk::Desk::look_at_all);
+            reader.at_desk(Desk::look_at_all);
         }
     }
 
@@ -114,6 +122,6 @@ impl Hub {
         for reader in readers {
             reader.offer(&mut tally, |desk, tally| desk.push(frame, tally));
         }
-        self.count(tally);
+        tally.count();
     }
 }

@@ -73,7 +73,13 @@ impl LiveServer {
     }
 
     async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
-        let rpc = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let rpc = request
+            .uri()
+            .path()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         match rpc.as_str() {
             "Open" => {
                 let token: Option<Arc<str>> = guard::bearer(request.headers()).map(Into::into);
@@ -94,7 +100,8 @@ impl LiveServer {
                     .await
             }
             "SendTyping" => {
-                let send = service_fn(move |request| self.clone().send_typing(request));
+                let send =
+                    service_fn(move |request| std::future::ready(self.send_typing(&request)));
                 Grpc::new(ProstCodec::<pb::SendTypingResponse, pb::SendTypingRequest>::new())
                     .unary(send, request)
                     .await
@@ -110,12 +117,11 @@ impl LiveServer {
     }
 
     /// Anybody may open one; who they are is found out with the first frame.
-    fn open(
-        self,
-        request: Request<Streaming<pb::OpenRequest>>,
-        token: Option<Arc<str>>,
-    ) -> Frames {
-        let credentials = Credentials { token, by_cookie: by_cookie(&request) };
+    fn open(self, request: Request<Streaming<pb::OpenRequest>>, token: Option<Arc<str>>) -> Frames {
+        let credentials = Credentials {
+            token,
+            by_cookie: by_cookie(&request),
+        };
         let correlation = Call::of(&request).correlation;
         let state = Opening::Greeting(Box::new(Greeting {
             server: self,
@@ -128,8 +134,10 @@ impl LiveServer {
 
     async fn watch(self, request: Request<pb::WatchRequest>) -> Result<Response<Frames>, Status> {
         let caller = Caller::of(&request)?;
-        let credentials =
-            Credentials { token: Some(caller.token.clone()), by_cookie: by_cookie(&request) };
+        let credentials = Credentials {
+            token: Some(caller.token.clone()),
+            by_cookie: by_cookie(&request),
+        };
         let wire = request.extensions().get::<Wire>().copied();
         let request = request.into_inner();
         let mut wanted = super::wish::Wanted::of(&request.subscribe.unwrap_or_default());
@@ -151,14 +159,20 @@ impl LiveServer {
         };
         // The transcoder prints this instead of the answer's own body: one text for all readers.
         let mut response = Response::new(stream::empty().boxed());
-        response.extensions_mut().insert(Encoded::new(frames.map(|out| Ok(printed(out)))));
+        response
+            .extensions_mut()
+            .insert(Encoded::new(frames.map(|out| Ok(printed(out)))));
         Ok(response)
     }
 
     /// Goes on where the user's earlier stream was at an event, if that is still known.
     fn go_on(&self, wanted: &mut super::wish::Wanted, event: &str, user: UserId) {
         let found = self.hub.trails().take(event, user);
-        let outcome = if found.is_some() { "resumed" } else { "unknown" };
+        let outcome = if found.is_some() {
+            "resumed"
+        } else {
+            "unknown"
+        };
         counter!("guildhall_live_resumes_total", "outcome" => outcome).increment(1);
         let Some(found) = found else { return };
         wanted.seen.extend(found.positions);
@@ -167,12 +181,12 @@ impl LiveServer {
         }
     }
 
-    async fn send_typing(
-        self,
-        request: Request<pb::SendTypingRequest>,
+    fn send_typing(
+        &self,
+        request: &Request<pb::SendTypingRequest>,
     ) -> Result<Response<pb::SendTypingResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let channel = ChannelId::parse(&request.into_inner().channel_id)
+        let caller = Caller::of(request)?;
+        let channel = ChannelId::parse(&request.get_ref().channel_id)
             .map_err(|_| guard::not_found(Place::Channel))?;
         self.hub.tell_typing(channel, caller.user);
         Ok(Response::new(pb::SendTypingResponse {}))
@@ -185,15 +199,22 @@ impl LiveServer {
         let caller = Caller::of(&request)?;
         let mut users = Vec::new();
         for (at, id) in request.into_inner().user_ids.iter().enumerate() {
-            let user = if id == "me" { Ok(caller.user) } else { UserId::parse(id) };
+            let user = if id == "me" {
+                Ok(caller.user)
+            } else {
+                UserId::parse(id)
+            };
             let bad = |_| bad_field(&format!("user_ids[{at}]"), "must be a user id or `me`");
             users.push(user.map_err(bad)?);
         }
         let seen = self.hub.presence(caller.user, &users).await?;
-        let presence = seen
-            .into_iter()
-            .map(|(user, state)| pb::Presence { user_id: user.to_string(), state: state.into() });
-        Ok(Response::new(pb::GetPresenceResponse { presence: presence.collect() }))
+        let presence = seen.into_iter().map(|(user, state)| pb::Presence {
+            user_id: user.to_string(),
+            state: state.into(),
+        });
+        Ok(Response::new(pb::GetPresenceResponse {
+            presence: presence.collect(),
+        }))
     }
 }
 
@@ -283,7 +304,10 @@ async fn listen(
 }
 
 fn is_too_large(status: &Status) -> bool {
-    matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::ResourceExhausted)
+    matches!(
+        status.code(),
+        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted
+    )
 }
 
 fn by_cookie<T>(request: &Request<T>) -> bool {
@@ -292,14 +316,26 @@ fn by_cookie<T>(request: &Request<T>) -> bool {
 
 fn carried(out: Out) -> Carried {
     match out {
-        Out::Frame(frame, event) => Carried { frame: frame.proto(), event },
-        Out::Bye(bye) => Carried { frame: bye.frame.proto(), event: None },
+        Out::Frame(frame, event) => Carried {
+            frame: frame.proto(),
+            event,
+        },
+        Out::Bye(bye) => Carried {
+            frame: bye.frame.proto(),
+            event: None,
+        },
     }
 }
 
 fn printed(out: Out) -> Event {
     match out {
-        Out::Frame(frame, event) => Event { id: event, data: Some(frame.json().into()) },
-        Out::Bye(bye) => Event { id: None, data: Some(bye.frame.json().into()) },
+        Out::Frame(frame, event) => Event {
+            id: event,
+            data: Some(frame.json().into()),
+        },
+        Out::Bye(bye) => Event {
+            id: None,
+            data: Some(bye.frame.json().into()),
+        },
     }
 }

@@ -64,7 +64,10 @@ impl Session {
     ) -> Result<Self, LiveError> {
         let token = credentials.token.as_deref().ok_or(LiveError::NoToken)?;
         let verified = hub.access.verify(token).await?;
-        let reader = hub.enter(Pass::new(verified, credentials.by_cookie), correlation.clone())?;
+        let reader = hub.enter(
+            Pass::new(verified, credentials.by_cookie),
+            correlation.clone(),
+        )?;
         let session = Self {
             hub: hub.clone(),
             places: places.clone(),
@@ -86,10 +89,14 @@ impl Session {
         correlation: &Arc<str>,
     ) -> Result<Self, LiveError> {
         let first = first.map_err(|(_, error)| error)?;
-        let Some(Body::Hello(hello)) = first.body else { return Err(LiveError::Order) };
+        let Some(Body::Hello(hello)) = first.body else {
+            return Err(LiveError::Order);
+        };
         if !hello.access_token.is_empty() {
-            credentials =
-                Credentials { token: Some(hello.access_token.into()), by_cookie: false };
+            credentials = Credentials {
+                token: Some(hello.access_token.into()),
+                by_cookie: false,
+            };
         }
         let mut session = Self::open(hub, places, &credentials, correlation).await?;
         match hello.subscribe {
@@ -136,13 +143,21 @@ impl Session {
 
     /// Whether the client has to wait with its next frame: a wish is being put in force.
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(&self.work, Some(Work { job: Job::Subscribe(_), .. }))
+        matches!(
+            &self.work,
+            Some(Work {
+                job: Job::Subscribe(_),
+                ..
+            })
+        )
     }
 
     /// Takes a client frame.
     pub(crate) async fn hear(&mut self, heard: Result<Heard, LiveError>) {
         if !self.pace.allows(self.hub.clock.uptime()) {
-            return self.reader.end(LiveError::TooFast, Some(Duration::from_secs(5)));
+            return self
+                .reader
+                .end(LiveError::TooFast, Some(Duration::from_secs(5)));
         }
         match heard {
             Err(error) => self.reader.end(error, None),
@@ -158,7 +173,11 @@ impl Session {
             if let Some(work) = given_up {
                 desk.todo.again(work.job);
             }
-            desk.todo.subscribe(Asked { frame, wanted, or_end });
+            desk.todo.subscribe(Asked {
+                frame,
+                wanted,
+                or_end,
+            });
         });
         self.begin_work();
     }
@@ -198,7 +217,9 @@ impl Session {
         }
         self.reader.renew(Pass::new(verified, false));
         self.hub.access.session_lives(verified).await?;
-        let Some(wish) = hello.subscribe else { return Ok(true) };
+        let Some(wish) = hello.subscribe else {
+            return Ok(true);
+        };
         self.subscribe(id, Wanted::of(&wish), false);
         Ok(false)
     }
@@ -206,9 +227,18 @@ impl Session {
     async fn typing(&mut self, channel: &str) -> Result<bool, LiveError> {
         let channel = ChannelId::parse(channel).map_err(|_| LiveError::NoChannel)?;
         if !self.reader.look(|desk| desk.reads(channel)) {
-            let space = self.places.space_of(Place::Channel, &channel.to_string()).await?;
+            let space = self
+                .places
+                .space_of(Place::Channel, &channel.to_string())
+                .await?;
             let space = space.ok_or(LiveError::NoChannel)?;
-            if !self.hub.circles.of(self.reader.user).await?.contains(&space) {
+            if !self
+                .hub
+                .circles
+                .of(self.reader.user)
+                .await?
+                .contains(&space)
+            {
                 return Err(LiveError::NoChannel);
             }
         }
@@ -221,7 +251,8 @@ impl Session {
             PresenceState::Online => false,
             PresenceState::Away => true,
             PresenceState::Unspecified | PresenceState::Offline => {
-                let fault = guildhall_kernel::FieldFault::new("presence.state", "must be ONLINE or AWAY");
+                let fault =
+                    guildhall_kernel::FieldFault::new("presence.state", "must be ONLINE or AWAY");
                 return Err(LiveError::BadFields(vec![fault]));
             }
         };
@@ -231,13 +262,15 @@ impl Session {
 
     fn done(&self, id: u32) {
         if id != 0 {
-            self.reader.at_desk(|desk| desk.answer(Frame::done(id, None)));
+            self.reader
+                .at_desk(|desk| desk.answer(Frame::done(id, None)));
         }
     }
 
     fn refuse(&self, id: u32, error: LiveError) {
         let problem = error.into_problem(&self.reader.correlation);
-        self.reader.at_desk(|desk| desk.answer(Frame::done(id, Some(problem))));
+        self.reader
+            .at_desk(|desk| desk.answer(Frame::done(id, Some(problem))));
     }
 
     fn begin_work(&mut self) {

@@ -6,10 +6,11 @@ use guildhall_proto::live::v1::PresenceState;
 use tonic::Status;
 
 use super::{
-    desk::{Desk, Tally},
+    desk::Desk,
     frame::Frame,
     hub::{Hub, locked},
     reader::Reader,
+    tally::Tally,
 };
 
 impl Hub {
@@ -33,9 +34,11 @@ impl Hub {
         let frame = Frame::presence(user, state);
         let mut tally = Tally::default();
         for reader in watchers {
-            reader.offer(&mut tally, |desk, tally| desk.offer_presence(user, &frame, tally));
+            reader.offer(&mut tally, |desk, tally| {
+                desk.offer_presence(user, &frame, tally);
+            });
         }
-        self.count(tally);
+        tally.count();
     }
 
     /// How each of these people is there, as `reader` may see it.
@@ -54,13 +57,15 @@ impl Hub {
 
     /// Tells the readers of a channel who show its typing. Where nobody reads, nothing happens.
     pub(crate) fn tell_typing(&self, channel: ChannelId, user: UserId) {
-        let Some(topic) = self.topic(channel).filter(|_| self.is_open()) else { return };
+        let Some(topic) = self.topic(channel).filter(|_| self.is_open()) else {
+            return;
+        };
         let frame = Frame::typing(channel, user);
         let tally = topic.tell(|reader: &Reader, desk: &mut Desk, tally: &mut Tally| {
             if reader.user != user {
                 desk.offer_typing(channel, &frame, tally);
             }
         });
-        self.count(tally);
+        tally.count();
     }
 }

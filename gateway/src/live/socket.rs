@@ -27,12 +27,16 @@ use super::{
     session::{Credentials, Out, Session},
 };
 
+/// How long a client may take to answer a close: a hall that stops waits for it.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// One frame a text message, in proto JSON. What a client gets that asks for nothing.
 const JSON: &str = "guildhall.live.v1.json";
 /// One frame a binary message.
 const PROTO: &str = "guildhall.live.v1.proto";
 /// What an idle socket keeps for reading, in bytes; larger frames are read into room of their own.
 const READ_BUFFER: usize = 512;
+/// Up to this size a frame is read whole, and refused in peace where it is too large; a larger one breaks the connection.
+const READ_LIMIT: usize = 2 * LARGEST;
 /// Frames that are ready together go out in one write, up to about this many bytes.
 const WRITE_BUFFER: usize = 4 << 10;
 /// The most that may wait in a socket's own buffer: one frame, as large as frames get.
@@ -54,7 +58,9 @@ pub(crate) struct Sockets {
 /// The route.
 pub(crate) fn router(sockets: Sockets) -> Router {
     // Any method: HTTP/2 opens WebSockets by CONNECT.
-    Router::new().route("/live", any(upgrade)).with_state(sockets)
+    Router::new()
+        .route("/live", any(upgrade))
+        .with_state(sockets)
 }
 
 async fn upgrade(State(sockets): State<Sockets>, request: Request) -> Response {
@@ -80,11 +86,14 @@ async fn upgrade(State(sockets): State<Sockets>, request: Request) -> Response {
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(WRITE_LIMIT)
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST)
+        .max_message_size(READ_LIMIT)
+        .max_frame_size(READ_LIMIT)
         .on_upgrade(async move |socket| {
             let tasks = sockets.hub.tasks.clone();
-            tasks.spawn("live socket", serve(sockets, socket, credentials, correlation));
+            tasks.spawn(
+                "live socket",
+                serve(sockets, socket, credentials, correlation),
+            );
         })
 }
 
@@ -118,8 +127,12 @@ async fn open(
     let Sockets { hub, places, .. } = sockets;
     let patience = Duration::from_secs(hub.settings.hello_seconds);
     let first = tokio::time::timeout(patience, listen(socket, binary)).await;
-    let Some(first) = first.map_err(|_| LiveError::NoToken)? else { return Ok(None) };
-    Session::greet(hub, places, credentials, first?, correlation).await.map(Some)
+    let Some(first) = first.map_err(|_| LiveError::NoToken)? else {
+        return Ok(None);
+    };
+    Session::greet(hub, places, credentials, first?, correlation)
+        .await
+        .map(Some)
 }
 
 /// Carries frames both ways until one side ends. Returns the last frame, if there is one to send.
@@ -161,7 +174,11 @@ async fn send(
             Out::Frame(frame, _) => socket.feed(message(&frame, binary)).await?,
         }
         sent += 1;
-        next = if sent < BATCH { session.next_now() } else { None };
+        next = if sent < BATCH {
+            session.next_now()
+        } else {
+            None
+        };
     }
     socket.flush().await?;
     Ok(None)
@@ -169,38 +186,54 @@ async fn send(
 
 async fn close(socket: &mut WebSocket, binary: bool, bye: Bye) -> Result<(), axum::Error> {
     socket.feed(message(&bye.frame, binary)).await?;
-    let end = CloseFrame { code: bye.code, reason: "".into() };
+    let end = CloseFrame {
+        code: bye.code,
+        reason: "".into(),
+    };
     socket.send(Message::Close(Some(end))).await?;
-    // The client's answer, so that what was sent is read before the connection goes.
-    while let Some(Ok(_)) = socket.recv().await {}
+    // The client's answer, so that what was sent is read before the connection goes. Who is asleep is not waited for.
+    let answer = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = tokio::time::timeout(FAREWELL, answer).await;
     Ok(())
 }
 
 fn message(frame: &Frame, binary: bool) -> Message {
-    if binary { Message::Binary(frame.proto()) } else { Message::Text(frame.json()) }
+    if binary {
+        Message::Binary(frame.proto())
+    } else {
+        Message::Text(frame.json())
+    }
 }
 
 /// The next frame of the client; `None` where it went away. May be dropped and called again.
 async fn listen(socket: &mut WebSocket, binary: bool) -> Option<Result<Heard, LiveError>> {
     loop {
         return match socket.recv().await? {
+            Ok(Message::Text(text)) if text.len() > LARGEST => {
+                Some(Err(LiveError::TooLarge(LARGEST)))
+            }
+            Ok(Message::Binary(bytes)) if bytes.len() > LARGEST => {
+                Some(Err(LiveError::TooLarge(LARGEST)))
+            }
             Ok(Message::Text(text)) if !binary => Some(inbound::from_json(&text)),
             Ok(Message::Binary(bytes)) if binary => Some(inbound::from_proto(bytes)),
             Ok(Message::Text(_)) => Some(Err(LiveError::Unreadable("binary was agreed on".into()))),
             Ok(Message::Binary(_)) => Some(Err(LiveError::Unreadable("text was agreed on".into()))),
             Ok(Message::Ping(_) | Message::Pong(_)) => continue,
-            Ok(Message::Close(_)) => None,
             // The library's error is not public; its text for a frame beyond the limit is.
             Err(error) if error.to_string().starts_with("Space limit exceeded") => {
                 Some(Err(LiveError::TooLarge(LARGEST)))
             }
-            Err(_) => None,
+            Ok(Message::Close(_)) | Err(_) => None,
         };
     }
 }
 
 fn credentials(parts: &Parts) -> Credentials {
-    let caller = parts.extensions.get::<Caller>().map(|caller| caller.token.clone());
+    let caller = parts
+        .extensions
+        .get::<Caller>()
+        .map(|caller| caller.token.clone());
     Credentials {
         token: caller.or_else(|| guard::bearer(&parts.headers).map(Into::into)),
         by_cookie: parts.extensions.get::<ByCookie>().is_some(),
@@ -208,7 +241,9 @@ fn credentials(parts: &Parts) -> Credentials {
 }
 
 fn correlation(hub: &Hub, parts: &Parts) -> Arc<str> {
-    named(&parts.headers).unwrap_or_else(|| hub.ids.uuid().to_string()).into()
+    named(&parts.headers)
+        .unwrap_or_else(|| hub.ids.uuid().to_string())
+        .into()
 }
 
 fn named(headers: &HeaderMap) -> Option<String> {

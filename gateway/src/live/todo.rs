@@ -104,7 +104,9 @@ impl Todo {
             return Some(Job::Channel(channel));
         }
         if !self.people.is_empty() {
-            return Some(Job::People(std::mem::take(&mut self.people).into_iter().collect()));
+            return Some(Job::People(
+                std::mem::take(&mut self.people).into_iter().collect(),
+            ));
         }
         self.behind.pop_first().map(Job::CatchUp)
     }
@@ -147,7 +149,11 @@ mod tests {
         todo.open(channel(2));
         todo.look_into(SpaceId::from_bytes([1; 16]));
         todo.renew();
-        todo.subscribe(Asked { frame: 1, wanted: Wanted::default(), or_end: false });
+        todo.subscribe(Asked {
+            frame: 1,
+            wanted: Wanted::default(),
+            or_end: false,
+        });
 
         let order: Vec<_> = std::iter::from_fn(|| todo.next()).collect();
 

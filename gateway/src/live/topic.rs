@@ -6,11 +6,8 @@ use std::{
 };
 
 use guildhall_kernel::{ChannelId, SpaceId};
-use guildhall_mesh::{Heard, Note};
-use guildhall_proto::{
-    chat::v1 as chat,
-    live::v1::server_frame::Body,
-};
+use guildhall_mesh::{Heard, Note, bus::Listener};
+use guildhall_proto::{chat::v1 as chat, live::v1::server_frame::Body};
 use metrics::counter;
 use tokio::sync::{Notify, OnceCell};
 use tonic::Status;
@@ -18,11 +15,12 @@ use tracing::{debug, warn};
 
 use super::{
     chat::Page,
-    desk::{Desk, Stale, Tally},
+    desk::{Desk, Stale},
     frame::Frame,
     hub::Hub,
     log::{Log, Told},
     reader::Reader,
+    tally::Tally,
 };
 
 /// How many events of one channel wait for us on the bus.
@@ -75,31 +73,40 @@ impl Topic {
     /// Listens from when it returns, once.
     pub(crate) async fn listen(self: &Arc<Self>, hub: &Arc<Hub>) -> Result<(), Status> {
         let listen = || async {
-            let pattern = format!("guildhall.chat.v1.{}.*", self.channel);
-            let listener = hub.bus.listen(&pattern, WAITING).await;
-            let mut listener = listener.map_err(|error| Status::unavailable(error.to_string()))?;
-            let (topic, own) = (self.clone(), hub.clone());
-            hub.tasks.spawn("live topic", async move {
-                let stop = own.tasks.soft_token();
-                loop {
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = topic.bell.notified() => {}
-                        heard = listener.next() => match heard {
-                            Some(Heard::Note(note)) => topic.hear(&own, &note),
-                            Some(Heard::Lagged) => topic.fill(&own, true).await,
-                            None => return,
-                        }
-                    }
-                    if topic.state().closed {
-                        return;
-                    }
-                    topic.fill(&own, false).await;
-                }
-            });
+            let listener = self.listener(hub).await?;
+            hub.tasks
+                .spawn("live topic", self.clone().pump(hub.clone(), listener));
             Ok(())
         };
         self.listening.get_or_try_init(listen).await.copied()
+    }
+
+    async fn listener(&self, hub: &Hub) -> Result<Listener, Status> {
+        let pattern = format!("guildhall.chat.v1.{}.*", self.channel);
+        let listener = hub.bus.listen(&pattern, WAITING).await;
+        listener.map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    /// Hears and fills until it is closed.
+    async fn pump(self: Arc<Self>, hub: Arc<Hub>, mut listener: Listener) {
+        while !self.state().closed {
+            tokio::select! {
+                () = hub.tasks.stopping() => return,
+                () = self.bell.notified() => {}
+                heard = listener.next() => match heard {
+                    Some(Heard::Note(note)) => self.hear(&hub, &note),
+                    Some(Heard::Lagged) => self.fill(&hub, true).await,
+                    None => match self.listener(&hub).await {
+                        Ok(again) => {
+                            listener = again;
+                            self.fill(&hub, true).await;
+                        }
+                        Err(_) => hub.rest(PAUSE.1).await,
+                    },
+                }
+            }
+            self.fill(&hub, false).await;
+        }
     }
 
     /// Whether its head was read.
@@ -148,7 +155,11 @@ impl Topic {
         reader
             .at_desk(|desk| desk.join(self.channel, space, at, live, rights))
             .map_err(|Stale| NotJoined::Stale)?;
-        if !state.readers.iter().any(|other| other.number == reader.number) {
+        if !state
+            .readers
+            .iter()
+            .any(|other| other.number == reader.number)
+        {
             state.readers.push(reader.clone());
         }
         Ok(())
@@ -157,7 +168,11 @@ impl Topic {
     /// Lets a reader go.
     pub(crate) fn leave(&self, reader: &Reader) {
         let mut state = self.state();
-        if let Some(at) = state.readers.iter().position(|other| other.number == reader.number) {
+        if let Some(at) = state
+            .readers
+            .iter()
+            .position(|other| other.number == reader.number)
+        {
             state.readers.swap_remove(at);
         }
     }
@@ -211,7 +226,7 @@ impl Topic {
                     let about = |_: &Reader, desk: &mut Desk, tally: &mut Tally| {
                         desk.offer_about(self.channel, &frame, tally);
                     };
-                    hub.count(self.tell(about));
+                    self.tell(about).count();
                 }
                 None
             })
@@ -219,7 +234,7 @@ impl Topic {
             return;
         };
         match message {
-            Ok(Some(message)) => hub.count(self.pass_on(hub, message)),
+            Ok(Some(message)) => self.pass_on(hub, message).count(),
             Ok(None) => {}
             Err(error) => warn!(%error, subject = %note.subject, "an event cannot be read"),
         }
@@ -268,14 +283,20 @@ impl Topic {
     async fn fill_once(&self, hub: &Hub) -> Result<(), Status> {
         let (after, epoch) = {
             let state = self.state();
-            let Some(last) = state.log.last() else { return Ok(()) };
+            let Some(last) = state.log.last() else {
+                return Ok(());
+            };
             if state.closed {
                 return Ok(());
             }
             (last, state.epoch.clone())
         };
         match hub.chat.changes(self.channel, after, &epoch).await? {
-            Page::Changes { frames, through, head } => {
+            Page::Changes {
+                frames,
+                through,
+                head,
+            } => {
                 let mut state = self.state();
                 state.log.know(head.rev);
                 if through <= after && state.log.lacks() {
@@ -284,7 +305,7 @@ impl Topic {
                 if !frames.is_empty() {
                     counter!("guildhall_live_holes_filled_total").increment(1);
                 }
-                hub.count(self.spread(&state, &frames));
+                self.spread(&state, &frames).count();
                 state.log.filled(through);
             }
             Page::TooFar => {

@@ -58,7 +58,10 @@ impl Trail {
             && frame.is_logged()
         {
             self.sent += 1;
-            let before = self.positions.insert(channel, frame.rev).unwrap_or(frame.after_rev);
+            let before = self
+                .positions
+                .insert(channel, frame.rev)
+                .unwrap_or(frame.after_rev);
             if self.steps.len() == STEPS {
                 self.steps.pop_front();
             }
@@ -96,7 +99,12 @@ pub(crate) struct Trails {
 impl Trails {
     /// None. What ended is kept for `keep`, at most `most` of it.
     pub(crate) fn new(keep: Duration, most: usize) -> Self {
-        Self { keep, most, by_key: HashMap::new(), ended: VecDeque::new() }
+        Self {
+            keep,
+            most,
+            by_key: HashMap::new(),
+            ended: VecDeque::new(),
+        }
     }
 
     /// A stream begins, under a key of random bytes.
@@ -134,7 +142,10 @@ impl Trails {
         let found = {
             let trail = locked(self.by_key.get(key)?);
             let positions = trail.positions_at(sent.parse().ok()?)?;
-            (trail.user == user).then_some(Found { positions, stream: trail.stream })?
+            (trail.user == user).then_some(Found {
+                positions,
+                stream: trail.stream,
+            })?
         };
         self.by_key.remove(key);
         Some(found)
@@ -197,7 +208,14 @@ mod tests {
             let found = trails.take(&events[event], user(1)).expect("is known");
 
             let positions = HashMap::from([(channel(1), one), (channel(2), two)]);
-            assert_eq!(found, Found { positions, stream: 3 }, "{event}");
+            assert_eq!(
+                found,
+                Found {
+                    positions,
+                    stream: 3
+                },
+                "{event}"
+            );
         }
     }
 

@@ -9,10 +9,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::{
-    desk::{Desk, Tally},
+    desk::Desk,
     error::LiveError,
     hub::{Hub, locked},
     reader::Beat,
+    tally::Tally,
     topic::Topic,
 };
 
@@ -57,7 +58,7 @@ impl Hub {
                 self.leave(reader);
             }
         }
-        self.count(tally);
+        tally.count();
         let told = locked(&self.people).tick(uptime);
         for (user, state) in told {
             self.tell_presence(user, Some(state));
@@ -122,7 +123,9 @@ impl Hub {
         self.ids.random(&mut seed);
         let mut state = u64::from_le_bytes(seed);
         for reader in self.everybody() {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let spread = self.settings.restart_spread_ms.max(1);
             let wait = Duration::from_millis(500 + (state >> 33) % spread);
             reader.end(LiveError::Restarting, Some(wait));
@@ -130,7 +133,10 @@ impl Hub {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of streams and frames are small")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of streams and frames are small"
+)]
 fn measure(name: &'static str, count: usize) {
     gauge!(name).set(count as f64);
 }

@@ -71,12 +71,19 @@ impl Wanted {
             .seen
             .iter()
             .filter_map(|(channel, rev)| Some((ChannelId::parse(channel).ok()?, *rev)));
-        Self { wish: Arc::new(wish), seen: seen.collect(), epoch: subscribe.epoch.clone() }
+        Self {
+            wish: Arc::new(wish),
+            seen: seen.collect(),
+            epoch: subscribe.epoch.clone(),
+        }
     }
 
     /// The same wish once more, from where its reader stands.
     pub(crate) fn again(wish: Arc<Wish>) -> Self {
-        Self { wish, ..Self::default() }
+        Self {
+            wish,
+            ..Self::default()
+        }
     }
 
     /// Where a reader begins in a channel; `None`: from now on.
@@ -84,7 +91,11 @@ impl Wanted {
         let seen = *self.seen.get(&opened.channel)?;
         let same_epoch = self.epoch.is_empty() || self.epoch == opened.head.epoch;
         let reachable = seen <= opened.head.rev && opened.head.rev - seen <= REACH;
-        Some(if same_epoch && reachable { Start::After(seen) } else { Start::Reset })
+        Some(if same_epoch && reachable {
+            Start::After(seen)
+        } else {
+            Start::Reset
+        })
     }
 
     /// What of the wish the reader gets: `mine` are their spaces, `opened` the channels that chat knows, `now` the channels that
@@ -129,7 +140,11 @@ impl Wish {
 
     /// Those of the reader's spaces that are wanted whole.
     pub(crate) fn spaces(&self, mine: &HashSet<SpaceId>) -> Vec<SpaceId> {
-        let mut spaces: Vec<_> = mine.iter().copied().filter(|space| self.covers(*space)).collect();
+        let mut spaces: Vec<_> = mine
+            .iter()
+            .copied()
+            .filter(|space| self.covers(*space))
+            .collect();
         spaces.sort_unstable();
         spaces
     }
@@ -172,7 +187,11 @@ mod tests {
         Opened {
             channel: channel(n),
             space: space(n / 10),
-            head: Head { seq: rev, rev, epoch: "e1".into() },
+            head: Head {
+                seq: rev,
+                rev,
+                epoch: "e1".into(),
+            },
             read_seq: 0,
             updated_at: None,
             info: Channel::default(),
@@ -202,8 +221,16 @@ mod tests {
             let plan = wanted(spaces, channels).plan(&mine, all(), &HashSet::new());
 
             let got: Vec<_> = plan.join.iter().map(|(opened, _)| opened.channel).collect();
-            assert_eq!(got, joined.iter().map(|n| channel(*n)).collect::<Vec<_>>(), "{spaces:?} {channels:?}");
-            assert_eq!(plan.gone, gone.iter().map(|n| channel(*n)).collect::<Vec<_>>(), "{spaces:?} {channels:?}");
+            assert_eq!(
+                got,
+                joined.iter().map(|n| channel(*n)).collect::<Vec<_>>(),
+                "{spaces:?} {channels:?}"
+            );
+            assert_eq!(
+                plan.gone,
+                gone.iter().map(|n| channel(*n)).collect::<Vec<_>>(),
+                "{spaces:?} {channels:?}"
+            );
         }
     }
 

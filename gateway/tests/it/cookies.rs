@@ -22,8 +22,10 @@ async fn tokens_of_a_service_reach_the_browser_as_cookies_and_nothing_inner_gets
         ("x-gh-refresh-max-age", "604800"),
         ("x-gh-secret", "s"),
     ];
-    hall.services.answer_with(LOGIN, &LoginResponse::default(), &tokens);
-    hall.services.answer_with(LOGOUT, &LogoutResponse::default(), &[("x-gh-clear", "1")]);
+    hall.services
+        .answer_with(LOGIN, &LoginResponse::default(), &tokens);
+    hall.services
+        .answer_with(LOGOUT, &LogoutResponse::default(), &[("x-gh-clear", "1")]);
 
     let rest = client()
         .post(hall.url("/api/v1/auth/login"))
@@ -41,14 +43,27 @@ async fn tokens_of_a_service_reach_the_browser_as_cookies_and_nothing_inner_gets
 
     for answer in [rest, web] {
         let set: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
-        assert_eq!(set[0], "__Host-guildhall-access=a.b.c; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=900");
+        assert_eq!(
+            set[0],
+            "__Host-guildhall-access=a.b.c; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=900"
+        );
         assert_eq!(
             set[1],
             "__Secure-guildhall-refresh=r; HttpOnly; SameSite=Strict; Secure; Path=/api/v1/auth; Max-Age=604800"
         );
-        assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("x-gh-")));
+        assert!(
+            answer
+                .headers()
+                .keys()
+                .all(|name| !name.as_str().starts_with("x-gh-"))
+        );
     }
-    let cleared = client().post(hall.url("/api/v1/auth/logout")).json(&serde_json::json!({})).send().await.expect("answers");
+    let cleared = client()
+        .post(hall.url("/api/v1/auth/logout"))
+        .json(&serde_json::json!({}))
+        .send()
+        .await
+        .expect("answers");
     assert_eq!(cleared.headers().get_all("set-cookie").iter().count(), 2);
 }
 
@@ -73,7 +88,11 @@ async fn a_client_cannot_say_what_only_the_gateway_may() {
     assert_eq!(asked.header("x-gh-client"), Some("127.0.0.1"));
     assert_eq!(asked.header("x-gh-agent"), Some("test/1"));
     let others = ["x-gh-refresh", "x-gh-cookie", "x-gh-anything", "cookie"];
-    assert!(others.iter().all(|name| asked.header(name).is_none()), "{:?}", asked.headers);
+    assert!(
+        others.iter().all(|name| asked.header(name).is_none()),
+        "{:?}",
+        asked.headers
+    );
 }
 
 #[tokio::test]
@@ -81,14 +100,39 @@ async fn an_access_cookie_becomes_a_bearer_and_a_bearer_wins_over_it() {
     let hall = hall().await;
     let cookie = format!("other=1; __Host-guildhall-access={}", hall.token());
 
-    let by_cookie = client().get(hall.url("/api/v1/auth/me")).header("cookie", &cookie).send().await.expect("answers");
-    let by_both = client().get(hall.url("/api/v1/auth/me")).header("cookie", &cookie).bearer_auth("mine").send().await;
+    let by_cookie = client()
+        .get(hall.url("/api/v1/auth/me"))
+        .header("cookie", &cookie)
+        .send()
+        .await
+        .expect("answers");
+    let by_both = client()
+        .get(hall.url("/api/v1/auth/me"))
+        .header("cookie", &cookie)
+        .bearer_auth("mine")
+        .send()
+        .await;
 
-    assert_eq!((by_cookie.status(), by_both.expect("answers").status()), (http::StatusCode::OK, http::StatusCode::OK));
+    assert_eq!(
+        (by_cookie.status(), by_both.expect("answers").status()),
+        (http::StatusCode::OK, http::StatusCode::OK)
+    );
     let asked = hall.services.asked(GET_ME);
-    assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {}", hall.token())));
-    assert_eq!((asked[0].header("x-gh-cookie"), asked[0].header("cookie")), (Some("1"), None));
-    assert_eq!((asked[1].header("authorization"), asked[1].header("x-gh-cookie")), (Some("Bearer mine"), None));
+    assert_eq!(
+        asked[0].header("authorization"),
+        Some(&*format!("Bearer {}", hall.token()))
+    );
+    assert_eq!(
+        (asked[0].header("x-gh-cookie"), asked[0].header("cookie")),
+        (Some("1"), None)
+    );
+    assert_eq!(
+        (
+            asked[1].header("authorization"),
+            asked[1].header("x-gh-cookie")
+        ),
+        (Some("Bearer mine"), None)
+    );
 }
 
 /// Which of the proofs a call with an access cookie brings -> whether it passes. `own` is the hall's own origin.
@@ -104,7 +148,11 @@ async fn a_call_with_cookies_proves_by_token_and_origin_that_our_page_makes_it()
     let good = csrf_of(&token);
     let stale = csrf_of(&hall.expired_token());
     let own = hall.origin();
-    let (good, stale, own) = (Some(good.as_str()), Some(stale.as_str()), Some(own.as_str()));
+    let (good, stale, own) = (
+        Some(good.as_str()),
+        Some(stale.as_str()),
+        Some(own.as_str()),
+    );
     let evil = Some("https://evil.example");
 
     let table = [
@@ -119,23 +167,47 @@ async fn a_call_with_cookies_proves_by_token_and_origin_that_our_page_makes_it()
         (Some(""), own, None, Some("REASON_CSRF")),
         (None, None, None, Some("REASON_CSRF")),
         (good, evil, None, Some("REASON_ORIGIN_REFUSED")),
-        (good, evil, Some("cross-site"), Some("REASON_ORIGIN_REFUSED")),
+        (
+            good,
+            evil,
+            Some("cross-site"),
+            Some("REASON_ORIGIN_REFUSED"),
+        ),
         (good, own, Some("cross-site"), Some("REASON_ORIGIN_REFUSED")),
         (good, Some("null"), None, Some("REASON_ORIGIN_REFUSED")),
         (good, None, Some("same-site"), Some("REASON_ORIGIN_REFUSED")),
-        (good, None, Some("cross-site"), Some("REASON_ORIGIN_REFUSED")),
-        (None, evil, Some("cross-site"), Some("REASON_ORIGIN_REFUSED")),
+        (
+            good,
+            None,
+            Some("cross-site"),
+            Some("REASON_ORIGIN_REFUSED"),
+        ),
+        (
+            None,
+            evil,
+            Some("cross-site"),
+            Some("REASON_ORIGIN_REFUSED"),
+        ),
     ];
+    let client = client();
     for (csrf, origin, site, refused) in table {
         for web in [false, true] {
             let request = if web {
-                let request = client().post(hall.url(UPDATE_ME));
-                request.header("content-type", "application/grpc-web+proto").body(framed(&[]))
+                let request = client.post(hall.url(UPDATE_ME));
+                request
+                    .header("content-type", "application/grpc-web+proto")
+                    .body(framed(&[]))
             } else {
-                client().patch(hall.url("/api/v1/auth/me")).json(&serde_json::json!({}))
+                client
+                    .patch(hall.url("/api/v1/auth/me"))
+                    .json(&serde_json::json!({}))
             };
             let mut request = request.header("cookie", format!("__Host-guildhall-access={token}"));
-            for (name, value) in [("x-csrf-token", csrf), ("origin", origin), ("sec-fetch-site", site)] {
+            for (name, value) in [
+                ("x-csrf-token", csrf),
+                ("origin", origin),
+                ("sec-fetch-site", site),
+            ] {
                 if let Some(value) = value {
                     request = request.header(name, value);
                 }
@@ -150,13 +222,24 @@ async fn a_call_with_cookies_proves_by_token_and_origin_that_our_page_makes_it()
                 Some(_) if web => assert_eq!(answer.headers()["grpc-status"], "7", "{case}"),
                 Some(reason) => {
                     let (status, problem) = problem(answer).await;
-                    assert_eq!((status, &problem["reason"]), (403, &reason.into()), "{case}");
+                    assert_eq!(
+                        (status, &problem["reason"]),
+                        (403, &reason.into()),
+                        "{case}"
+                    );
                 }
             }
         }
     }
-    let passed = table.iter().filter(|(.., refused)| refused.is_none()).count();
-    assert_eq!(hall.services.asked(UPDATE_ME).len(), 2 * passed, "nothing refused got through");
+    let passed = table
+        .iter()
+        .filter(|(.., refused)| refused.is_none())
+        .count();
+    assert_eq!(
+        hall.services.asked(UPDATE_ME).len(),
+        2 * passed,
+        "nothing refused got through"
+    );
 }
 
 #[tokio::test]
@@ -176,8 +259,17 @@ async fn refreshing_by_cookie_needs_an_allowed_origin_and_no_csrf_token() {
         request.send()
     };
 
-    assert_eq!(send(Some(&own), Some("same-origin")).await.expect("answers").status(), 200);
-    assert_eq!(hall.services.asked(REFRESH)[0].header("x-gh-refresh"), Some("r1"));
+    assert_eq!(
+        send(Some(&own), Some("same-origin"))
+            .await
+            .expect("answers")
+            .status(),
+        200
+    );
+    assert_eq!(
+        hall.services.asked(REFRESH)[0].header("x-gh-refresh"),
+        Some("r1")
+    );
     for (origin, site) in [
         (None, None),
         (None, Some("same-origin")),
@@ -186,12 +278,19 @@ async fn refreshing_by_cookie_needs_an_allowed_origin_and_no_csrf_token() {
         (Some("null"), None),
     ] {
         let (status, problem) = problem(send(origin, site).await.expect("answers")).await;
-        assert_eq!((status, &problem["reason"]), (403, &"REASON_ORIGIN_REFUSED".into()), "{origin:?} {site:?}");
+        assert_eq!(
+            (status, &problem["reason"]),
+            (403, &"REASON_ORIGIN_REFUSED".into()),
+            "{origin:?} {site:?}"
+        );
     }
     assert_eq!(hall.services.asked(REFRESH).len(), 1);
 
     // A program that brings its token in the body has no cookie to be abused.
-    let native = client().post(hall.url("/api/v1/auth/refresh")).json(&serde_json::json!({"refreshToken": "r2"})).send();
+    let native = client()
+        .post(hall.url("/api/v1/auth/refresh"))
+        .json(&serde_json::json!({"refreshToken": "r2"}))
+        .send();
     assert_eq!(native.await.expect("answers").status(), 200);
 }
 
@@ -201,7 +300,13 @@ async fn an_old_cookie_does_not_keep_anybody_from_signing_in() {
 
     let answer = client()
         .post(hall.url("/api/v1/auth/login"))
-        .header("cookie", format!("__Host-guildhall-access={}; __Secure-guildhall-refresh=r", hall.expired_token()))
+        .header(
+            "cookie",
+            format!(
+                "__Host-guildhall-access={}; __Secure-guildhall-refresh=r",
+                hall.expired_token()
+            ),
+        )
         .json(&serde_json::json!({"username": "alice", "password": "p", "cookie": true}))
         .send()
         .await
@@ -209,16 +314,27 @@ async fn an_old_cookie_does_not_keep_anybody_from_signing_in() {
 
     assert_eq!(answer.status(), 200);
     let asked = &hall.services.asked(LOGIN)[0];
-    assert_eq!((asked.header("authorization"), asked.header("x-gh-refresh")), (None, None));
+    assert_eq!(
+        (asked.header("authorization"), asked.header("x-gh-refresh")),
+        (None, None)
+    );
     assert_eq!(asked.header("x-gh-cookies-ok"), Some("1"), "loopback");
 }
 
 #[tokio::test]
 async fn the_refresh_cookie_goes_to_nothing_that_has_no_use_for_it() {
     let hall = hall().await;
-    let both = format!("__Host-guildhall-access={}; __Secure-guildhall-refresh=r", hall.token());
+    let both = format!(
+        "__Host-guildhall-access={}; __Secure-guildhall-refresh=r",
+        hall.token()
+    );
 
-    let me = client().get(hall.url("/api/v1/auth/me")).header("cookie", both).send().await.expect("answers");
+    let me = client()
+        .get(hall.url("/api/v1/auth/me"))
+        .header("cookie", both)
+        .send()
+        .await
+        .expect("answers");
 
     assert_eq!(me.status(), 200);
     assert_eq!(hall.services.asked(GET_ME)[0].header("x-gh-refresh"), None);
@@ -246,8 +362,18 @@ async fn behind_a_trusted_proxy_the_client_is_who_the_proxy_says() {
     assert!(https.headers().contains_key("strict-transport-security"));
     assert!(!http.headers().contains_key("strict-transport-security"));
     let asked = hall.services.asked(GET_ME);
-    assert!(asked.iter().all(|asked| asked.header("x-gh-client") == Some("198.51.100.7")));
-    assert_eq!((asked[0].header("x-gh-cookies-ok"), asked[1].header("x-gh-cookies-ok")), (Some("1"), None));
+    assert!(
+        asked
+            .iter()
+            .all(|asked| asked.header("x-gh-client") == Some("198.51.100.7"))
+    );
+    assert_eq!(
+        (
+            asked[0].header("x-gh-cookies-ok"),
+            asked[1].header("x-gh-cookies-ok")
+        ),
+        (Some("1"), None)
+    );
 }
 
 #[tokio::test]
@@ -262,17 +388,33 @@ async fn pages_of_listed_sites_may_call_and_read_and_others_may_not() {
             .request(http::Method::OPTIONS, hall.url("/api/v1/auth/me"))
             .header("origin", origin)
             .header("access-control-request-method", "PATCH")
-            .header("access-control-request-headers", "authorization,content-type")
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type",
+            )
             .send()
     };
 
     let listed = ask("https://app.example.org").await.expect("answers");
     assert_eq!(listed.status(), 204);
-    assert_eq!(listed.headers()["access-control-allow-origin"], "https://app.example.org");
-    assert!(listed.headers()["access-control-allow-methods"].to_str().expect("text").contains("PATCH"));
+    assert_eq!(
+        listed.headers()["access-control-allow-origin"],
+        "https://app.example.org"
+    );
+    assert!(
+        listed.headers()["access-control-allow-methods"]
+            .to_str()
+            .expect("text")
+            .contains("PATCH")
+    );
 
     let other = ask("https://evil.example").await.expect("answers");
-    assert!(other.headers().keys().all(|name| !name.as_str().starts_with("access-control-")));
+    assert!(
+        other
+            .headers()
+            .keys()
+            .all(|name| !name.as_str().starts_with("access-control-"))
+    );
     assert!(hall.services.asked(GET_ME).is_empty());
 
     let call = client()
@@ -282,7 +424,20 @@ async fn pages_of_listed_sites_may_call_and_read_and_others_may_not() {
         .send()
         .await
         .expect("answers");
-    assert_eq!(call.headers()["access-control-allow-origin"], "https://app.example.org");
-    assert!(call.headers()["access-control-expose-headers"].to_str().expect("text").contains("grpc-status"));
-    assert!(call.headers().get_all("vary").iter().any(|vary| vary == "origin"));
+    assert_eq!(
+        call.headers()["access-control-allow-origin"],
+        "https://app.example.org"
+    );
+    assert!(
+        call.headers()["access-control-expose-headers"]
+            .to_str()
+            .expect("text")
+            .contains("grpc-status")
+    );
+    assert!(
+        call.headers()
+            .get_all("vary")
+            .iter()
+            .any(|vary| vary == "origin")
+    );
 }

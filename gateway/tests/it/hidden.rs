@@ -32,25 +32,56 @@ async fn rpcs_for_services_answer_as_if_they_were_not_there() {
         .read_changes(chat::ReadChangesRequest::default())
         .await
         .expect_err("hidden");
-    assert_eq!((known.code(), known.message()), (Code::Unimplemented, "no such rpc"));
-    assert_eq!((other.code(), other.message()), (Code::Unimplemented, "no such rpc"));
+    assert_eq!(
+        (known.code(), known.message()),
+        (Code::Unimplemented, "no such rpc")
+    );
+    assert_eq!(
+        (other.code(), other.message()),
+        (Code::Unimplemented, "no such rpc")
+    );
 
     let variants = |path: &str| {
         let encoded = path.replace("Get", "%47et").replace("List", "%4Cist");
-        [path.to_owned(), format!("/{path}"), format!("{path}/"), encoded, path.to_lowercase()]
+        [
+            path.to_owned(),
+            format!("/{path}"),
+            format!("{path}/"),
+            encoded,
+            path.to_lowercase(),
+        ]
     };
+    let client = client();
     for path in INTERNAL.iter().flat_map(|path| variants(path)) {
-        for kind in ["application/grpc-web+proto", "application/grpc-web-text+proto"] {
-            let answer = client().post(hall.url(&path)).header("content-type", kind).bearer_auth(hall.token()).body(framed(&[])).send();
+        for kind in [
+            "application/grpc-web+proto",
+            "application/grpc-web-text+proto",
+        ] {
+            let answer = client
+                .post(hall.url(&path))
+                .header("content-type", kind)
+                .bearer_auth(hall.token())
+                .body(framed(&[]))
+                .send();
             let answer = answer.await.expect("answers");
             assert_eq!(answer.headers()["grpc-status"], "12", "{path}");
         }
-        let rest = client().post(hall.url(&path)).json(&serde_json::json!({})).send().await.expect("answers");
+        let rest = client
+            .post(hall.url(&path))
+            .json(&serde_json::json!({}))
+            .send()
+            .await
+            .expect("answers");
         assert_eq!(rest.status(), 404, "{path}");
     }
     // The gateway itself asks them; nobody has by way of it.
     let by_clients = INTERNAL.iter().flat_map(|path| hall.services.asked(path));
-    assert!(by_clients.clone().all(|asked| asked.header("authorization").is_none() && asked.header("x-gh-client").is_none()));
+    assert!(
+        by_clients
+            .clone()
+            .all(|asked| asked.header("authorization").is_none()
+                && asked.header("x-gh-client").is_none())
+    );
     assert!(by_clients.count() > 0);
 }
 
@@ -79,11 +110,17 @@ async fn reflection_shows_every_public_service_in_both_versions_and_nothing_else
         assert_eq!(asked.expect_err(hidden).code(), Code::NotFound);
     }
     let shown = symbol(&hall, "guildhall.chat.v1.MessageService").await;
-    let Ok(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(files)) = shown else {
+    let Ok(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(files)) = shown
+    else {
         panic!("{shown:?}")
     };
     // The http rules and access options are still in it: clients show them.
-    assert!(files.file_descriptor_proto.iter().any(|file| contains(file, b"/api/v1/channels/{channel_id}/messages")));
+    assert!(
+        files
+            .file_descriptor_proto
+            .iter()
+            .any(|file| contains(file, b"/api/v1/channels/{channel_id}/messages"))
+    );
     let file = file(&hall, "guildhall/auth/v1/access_service.proto").await;
     assert_eq!(file.expect_err("hidden").code(), Code::NotFound);
 }
@@ -96,9 +133,13 @@ async fn reflection_can_be_switched_off() {
     };
     let hall = hall_with(settings, roomy()).await;
 
-    let mut client = v1::server_reflection_client::ServerReflectionClient::new(hall.channel().await);
+    let mut client =
+        v1::server_reflection_client::ServerReflectionClient::new(hall.channel().await);
     let ask = v1::ServerReflectionRequest::default();
-    let refused = client.server_reflection_info(futures::stream::iter([ask])).await.expect_err("off");
+    let refused = client
+        .server_reflection_info(futures::stream::iter([ask]))
+        .await
+        .expect_err("off");
 
     assert_eq!(refused.code(), Code::Unimplemented);
 }
@@ -109,46 +150,90 @@ async fn health_follows_the_services_and_ends_with_the_drain() {
     hall.is_ready().await;
     let mut health = HealthClient::new(hall.channel().await);
     let mut serving = async |service: &str| {
-        let request = Request::new(HealthCheckRequest { service: service.into() });
-        health.check(request).await.map(|answer| answer.into_inner().status == 1)
+        let request = Request::new(HealthCheckRequest {
+            service: service.into(),
+        });
+        health
+            .check(request)
+            .await
+            .map(|answer| answer.into_inner().status == 1)
     };
 
-    for service in ["", "guildhall.auth.v1.SessionService", "guildhall.live.v1.LiveService"] {
+    for service in [
+        "",
+        "guildhall.auth.v1.SessionService",
+        "guildhall.live.v1.LiveService",
+    ] {
         assert_eq!(serving(service).await.ok(), Some(true), "{service}");
     }
-    assert_eq!(serving("guildhall.auth.v1.AccessService").await.expect_err("hidden").code(), Code::NotFound);
+    assert_eq!(
+        serving("guildhall.auth.v1.AccessService")
+            .await
+            .expect_err("hidden")
+            .code(),
+        Code::NotFound
+    );
 
     hall.services.go_down(true);
-    hall.gateway.ready().wait_for(|ready| !ready).await.expect("the gateway lives");
+    hall.gateway
+        .ready()
+        .wait_for(|ready| !ready)
+        .await
+        .expect("the gateway lives");
     assert_eq!(serving("").await.ok(), Some(false));
     hall.services.go_down(false);
     hall.is_ready().await;
 
     hall.gateway.drain();
-    hall.gateway.ready().wait_for(|ready| !ready).await.expect("the gateway lives");
+    hall.gateway
+        .ready()
+        .wait_for(|ready| !ready)
+        .await
+        .expect("the gateway lives");
     assert_eq!(serving("").await.ok(), Some(false));
-    let served = client().get(hall.url("/api/v1/auth/me")).bearer_auth(hall.token()).send().await;
+    let served = client()
+        .get(hall.url("/api/v1/auth/me"))
+        .bearer_auth(hall.token())
+        .send()
+        .await;
     assert_eq!(served.expect("still answers").status(), 200);
 }
 
 async fn listed(channel: Channel) -> Vec<String> {
-    use v1::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
+    use v1::{
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
     match ask(channel, MessageRequest::ListServices(String::new())).await {
-        Ok(MessageResponse::ListServicesResponse(list)) => sorted(list.service.into_iter().map(|service| service.name)),
+        Ok(MessageResponse::ListServicesResponse(list)) => {
+            sorted(list.service.into_iter().map(|service| service.name))
+        }
         other => panic!("{other:?}"),
     }
 }
 
 async fn listed_by_v1alpha(channel: Channel) -> Vec<String> {
-    use v1alpha::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
+    use v1alpha::{
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
     let request = v1alpha::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
-    let answers = client.server_reflection_info(futures::stream::iter([request])).await.expect("answers");
-    match answers.into_inner().message().await.expect("a message").and_then(|answer| answer.message_response) {
-        Some(MessageResponse::ListServicesResponse(list)) => sorted(list.service.into_iter().map(|service| service.name)),
+    let answers = client
+        .server_reflection_info(futures::stream::iter([request]))
+        .await
+        .expect("answers");
+    match answers
+        .into_inner()
+        .message()
+        .await
+        .expect("a message")
+        .and_then(|answer| answer.message_response)
+    {
+        Some(MessageResponse::ListServicesResponse(list)) => {
+            sorted(list.service.into_iter().map(|service| service.name))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -174,7 +259,10 @@ async fn ask(
         message_request: Some(request),
     };
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel);
-    let answers = client.server_reflection_info(futures::stream::iter([request])).await.expect("answers");
+    let answers = client
+        .server_reflection_info(futures::stream::iter([request]))
+        .await
+        .expect("answers");
     let answer = answers.into_inner().message().await?.expect("one answer");
     Ok(answer.message_response.expect("says something"))
 }

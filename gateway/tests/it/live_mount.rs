@@ -30,9 +30,17 @@ async fn a_page_of_another_site_opens_no_socket() {
         (String::new(), cookie()),
     ] {
         let (status, refused) = problem(open(origin.clone(), cookie).await.expect("answers")).await;
-        assert_eq!((status, &refused["reason"]), (403, &"REASON_ORIGIN_REFUSED".into()), "{origin}");
+        assert_eq!(
+            (status, &refused["reason"]),
+            (403, &"REASON_ORIGIN_REFUSED".into()),
+            "{origin}"
+        );
     }
-    for (origin, cookie) in [(hall.origin(), cookie()), (hall.origin(), None), (String::new(), None)] {
+    for (origin, cookie) in [
+        (hall.origin(), cookie()),
+        (hall.origin(), None),
+        (String::new(), None),
+    ] {
         let answer = open(origin.clone(), cookie).await.expect("answers");
         assert_ne!(answer.status(), 403, "{origin}");
     }

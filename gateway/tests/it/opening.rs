@@ -27,27 +27,51 @@ fn message(author: &str, text: &str) -> chat::Message {
 /// Two channels; Bob wrote last in the first, which Alice never read; in the second Carol wrote to Alice.
 fn furnish(hall: &Hall) {
     let channel = |n, read_seq, author: u128| chat::ChannelState {
-        channel: Some(chat::Channel { id: id(n), ..Default::default() }),
+        channel: Some(chat::Channel {
+            id: id(n),
+            ..Default::default()
+        }),
         read_seq,
         last_message: Some(message(&id(author), "last")),
         ..Default::default()
     };
     let channels = vec![channel(101, 0, 0xb0b), channel(102, 7, 0xca401)];
-    hall.services.answer(LIST_CHANNELS, &chat::ListChannelsResponse { channels, ..Default::default() });
-    let messages = vec![message(&alice().to_string(), "hello"), message(&id(0xca401), "hi")];
+    hall.services.answer(
+        LIST_CHANNELS,
+        &chat::ListChannelsResponse {
+            channels,
+            ..Default::default()
+        },
+    );
+    let messages = vec![
+        message(&alice().to_string(), "hello"),
+        message(&id(0xca401), "hi"),
+    ];
     let page = chat::ListMessagesResponse {
         messages,
         has_older: true,
-        head: Some(chat::Head { seq: 2, rev: 2, epoch: "e".into() }),
+        head: Some(chat::Head {
+            seq: 2,
+            rev: 2,
+            epoch: "e".into(),
+        }),
         ..Default::default()
     };
     hall.services.answer(LIST_MESSAGES, &page);
-    let user = |n| auth::User { id: id(n), ..Default::default() };
-    hall.services.answer(BATCH_GET_USERS, &auth::BatchGetUsersResponse { users: vec![user(0xb0b), user(0xca401)] });
+    let user = |n| auth::User {
+        id: id(n),
+        ..Default::default()
+    };
+    hall.services.answer(
+        BATCH_GET_USERS,
+        &auth::BatchGetUsersResponse {
+            users: vec![user(0xb0b), user(0xca401)],
+        },
+    );
 }
 
-fn start(hall: &Hall, body: serde_json::Value) -> reqwest::RequestBuilder {
-    client().post(hall.url("/api/v1/auth/start")).json(&body)
+fn start(hall: &Hall, body: &serde_json::Value) -> reqwest::RequestBuilder {
+    client().post(hall.url("/api/v1/auth/start")).json(body)
 }
 
 #[tokio::test]
@@ -55,25 +79,61 @@ async fn an_app_gets_everything_that_it_shows_first() {
     let hall = hall().await;
     furnish(&hall);
 
-    let answer = start(&hall, serde_json::json!({})).bearer_auth(hall.token()).send().await.expect("answers");
+    let answer = start(&hall, &serde_json::json!({}))
+        .bearer_auth(hall.token())
+        .send()
+        .await
+        .expect("answers");
     assert_eq!(answer.status(), 200);
     let app: serde_json::Value = answer.json().await.expect("JSON");
 
     assert_eq!(app["account"]["email"], "alice@example.org");
     assert_eq!(app["channels"].as_array().map(Vec::len), Some(2));
-    assert_eq!(app["history"]["channelId"], id(102), "the one that Alice has read in");
-    assert_eq!((&app["history"]["hasOlder"], &app["history"]["head"]["epoch"]), (&true.into(), &"e".into()));
-    let users: Vec<_> = app["users"].as_array().expect("users").iter().map(|user| user["id"].as_str()).collect();
-    assert_eq!(users, [Some(&*alice().to_string()), Some(&*id(0xb0b)), Some(&*id(0xca401))]);
+    assert_eq!(
+        app["history"]["channelId"],
+        id(102),
+        "the one that Alice has read in"
+    );
+    assert_eq!(
+        (
+            &app["history"]["hasOlder"],
+            &app["history"]["head"]["epoch"]
+        ),
+        (&true.into(), &"e".into())
+    );
+    let users: Vec<_> = app["users"]
+        .as_array()
+        .expect("users")
+        .iter()
+        .map(|user| user["id"].as_str())
+        .collect();
+    assert_eq!(
+        users,
+        [
+            Some(&*alice().to_string()),
+            Some(&*id(0xb0b)),
+            Some(&*id(0xca401))
+        ]
+    );
     assert_eq!(app["presence"].as_array().map(Vec::len), Some(3));
-    assert_eq!(app["limits"], serde_json::json!({"messageChars": 16_000, "requestBytes": 1_048_576, "pageSize": 100}));
-    assert!(app["accessExpiresAt"].as_str().is_some_and(|at| at.ends_with('Z')));
+    assert_eq!(
+        app["limits"],
+        serde_json::json!({"messageChars": 16_000, "requestBytes": 1_048_576, "pageSize": 100})
+    );
+    assert!(
+        app["accessExpiresAt"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z'))
+    );
     assert!(app.get("csrfToken").is_none(), "a bearer needs none");
 
     let bearer = format!("Bearer {}", hall.token());
     for path in [LIST_CHANNELS, LIST_MESSAGES, BATCH_GET_USERS] {
         let asked = hall.services.asked(path);
-        assert!(asked.len() == 1 && asked[0].header("authorization") == Some(&bearer), "{path}");
+        assert!(
+            asked.len() == 1 && asked[0].header("authorization") == Some(&bearer),
+            "{path}"
+        );
     }
 }
 
@@ -81,12 +141,19 @@ async fn an_app_gets_everything_that_it_shows_first() {
 async fn a_channel_that_is_gone_does_not_keep_an_app_from_opening() {
     let hall = hall().await;
     furnish(&hall);
-    hall.services.refuse(LIST_MESSAGES, tonic::Status::not_found("no such channel"));
+    hall.services
+        .refuse(LIST_MESSAGES, tonic::Status::not_found("no such channel"));
 
-    let answer = start(&hall, serde_json::json!({"channelId": id(999)})).bearer_auth(hall.token()).send().await;
+    let answer = start(&hall, &serde_json::json!({"channelId": id(999)}))
+        .bearer_auth(hall.token())
+        .send()
+        .await;
     let app: serde_json::Value = answer.expect("answers").json().await.expect("JSON");
 
-    assert!(app.get("history").is_none() && app["account"].is_object(), "{app}");
+    assert!(
+        app.get("history").is_none() && app["account"].is_object(),
+        "{app}"
+    );
 }
 
 #[tokio::test]
@@ -94,17 +161,25 @@ async fn by_cookie_it_needs_an_origin_and_tells_the_csrf_token() {
     let hall = hall().await;
     let cookie = format!("__Host-guildhall-access={}", hall.token());
     let with = |origin: Option<String>| {
-        let request = start(&hall, serde_json::json!({})).header("cookie", &cookie);
+        let request = start(&hall, &serde_json::json!({})).header("cookie", &cookie);
         match origin {
             Some(origin) => request.header("origin", origin).send(),
             None => request.send(),
         }
     };
 
-    let app: serde_json::Value = with(Some(hall.origin())).await.expect("answers").json().await.expect("JSON");
+    let app: serde_json::Value = with(Some(hall.origin()))
+        .await
+        .expect("answers")
+        .json()
+        .await
+        .expect("JSON");
     assert_eq!(app["csrfToken"], csrf_of(&hall.token()));
     for origin in [None, Some("https://evil.example".to_owned())] {
-        assert_eq!(problem(with(origin).await.expect("answers")).await.1["reason"], "REASON_ORIGIN_REFUSED");
+        assert_eq!(
+            problem(with(origin).await.expect("answers")).await.1["reason"],
+            "REASON_ORIGIN_REFUSED"
+        );
     }
 }
 
@@ -124,8 +199,14 @@ async fn an_expired_access_cookie_beside_a_good_refresh_cookie_is_renewed_in_the
     ];
     hall.services.answer_with(REFRESH, &answer, &renewed);
 
-    let opened = start(&hall, serde_json::json!({}))
-        .header("cookie", format!("__Host-guildhall-access={}; __Secure-guildhall-refresh=r1", hall.expired_token()))
+    let opened = start(&hall, &serde_json::json!({}))
+        .header(
+            "cookie",
+            format!(
+                "__Host-guildhall-access={}; __Secure-guildhall-refresh=r1",
+                hall.expired_token()
+            ),
+        )
         .header("origin", hall.origin())
         .header("user-agent", "browser/1")
         .send()
@@ -133,13 +214,31 @@ async fn an_expired_access_cookie_beside_a_good_refresh_cookie_is_renewed_in_the
         .expect("answers");
 
     assert_eq!(opened.status(), 200);
-    let set: Vec<_> = opened.headers().get_all("set-cookie").iter().map(|value| value.to_str().expect("text").to_owned()).collect();
-    assert!(set[0].starts_with(&format!("__Host-guildhall-access={fresh};")) && set[1].starts_with("__Secure-guildhall-refresh=r2;"), "{set:?}");
+    let set: Vec<_> = opened
+        .headers()
+        .get_all("set-cookie")
+        .iter()
+        .map(|value| value.to_str().expect("text").to_owned())
+        .collect();
+    assert!(
+        set[0].starts_with(&format!("__Host-guildhall-access={fresh};"))
+            && set[1].starts_with("__Secure-guildhall-refresh=r2;"),
+        "{set:?}"
+    );
     let app: serde_json::Value = opened.json().await.expect("JSON");
-    assert_eq!((&app["csrfToken"], &app["account"]["email"]), (&csrf_of(&fresh).into(), &"alice@example.org".into()));
+    assert_eq!(
+        (&app["csrfToken"], &app["account"]["email"]),
+        (&csrf_of(&fresh).into(), &"alice@example.org".into())
+    );
     let asked = &hall.services.asked(REFRESH)[0];
-    assert_eq!((asked.header("x-gh-refresh"), asked.header("x-gh-agent")), (Some("r1"), Some("browser/1")));
-    assert_eq!((asked.header("x-gh-client"), asked.header("x-gh-cookies-ok")), (Some("127.0.0.1"), Some("1")));
+    assert_eq!(
+        (asked.header("x-gh-refresh"), asked.header("x-gh-agent")),
+        (Some("r1"), Some("browser/1"))
+    );
+    assert_eq!(
+        (asked.header("x-gh-client"), asked.header("x-gh-cookies-ok")),
+        (Some("127.0.0.1"), Some("1"))
+    );
 }
 
 #[tokio::test]
@@ -150,11 +249,20 @@ async fn what_is_wrong_with_a_token_is_told() {
         (status, problem["reason"].as_str().map(str::to_owned))
     };
     let says = |reason: &str| (401, Some(reason.to_owned()));
-    let body = || serde_json::json!({});
+    let body = &serde_json::json!({});
 
-    assert_eq!(reason(start(&hall, body())).await, says("REASON_TOKEN_MISSING"));
-    assert_eq!(reason(start(&hall, body()).bearer_auth(hall.expired_token())).await, says("REASON_TOKEN_EXPIRED"));
-    assert_eq!(reason(start(&hall, body()).bearer_auth("nonsense")).await, says("REASON_TOKEN_INVALID"));
+    assert_eq!(
+        reason(start(&hall, body)).await,
+        says("REASON_TOKEN_MISSING")
+    );
+    assert_eq!(
+        reason(start(&hall, body).bearer_auth(hall.expired_token())).await,
+        says("REASON_TOKEN_EXPIRED")
+    );
+    assert_eq!(
+        reason(start(&hall, body).bearer_auth("nonsense")).await,
+        says("REASON_TOKEN_INVALID")
+    );
 
     let refused = guildhall_mesh::status::refusal(
         guildhall_kernel::Kind::Unauthenticated,
@@ -164,6 +272,8 @@ async fn what_is_wrong_with_a_token_is_told() {
         None,
     );
     hall.services.refuse(REFRESH, refused);
-    let by_cookie = start(&hall, body()).header("cookie", "__Secure-guildhall-refresh=old").header("origin", hall.origin());
+    let by_cookie = start(&hall, body)
+        .header("cookie", "__Secure-guildhall-refresh=old")
+        .header("origin", hall.origin());
     assert_eq!(reason(by_cookie).await, says("REASON_REFRESH_REFUSED"));
 }

@@ -18,7 +18,9 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use guildhall_gateway::{Gateway, GatewaySettings, LimitSettings, Links, Listener, LiveSettings, Parts};
+use guildhall_gateway::{
+    Gateway, GatewaySettings, LimitSettings, Links, Listener, LiveSettings, Parts,
+};
 use guildhall_kernel::{Role, SessionId, SpaceId, SystemClock, SystemIds, UserId};
 use guildhall_mesh::{
     Link, LocalBus, Peer, Tasks,
@@ -59,7 +61,8 @@ pub(crate) struct Hall {
     pub(crate) services: Services,
     pub(crate) gateway: Gateway,
     pub(crate) tasks: Tasks,
-    keys: Arc<SigningKeys>,
+    token: String,
+    expired_token: String,
 }
 
 pub(crate) async fn hall() -> Hall {
@@ -87,7 +90,8 @@ pub(crate) async fn hall_with(settings: GatewaySettings, limits: LimitSettings) 
             chat: services.link(),
         },
     };
-    let gateway = guildhall_gateway::build(&settings, &limits, &LiveSettings::default(), parts).expect("builds");
+    let gateway = guildhall_gateway::build(&settings, &limits, &LiveSettings::default(), parts)
+        .expect("builds");
     let listener = Listener::bind(&settings).await.expect("a free port");
     let address = listener.address();
     gateway.serve(listener);
@@ -96,7 +100,8 @@ pub(crate) async fn hall_with(settings: GatewaySettings, limits: LimitSettings) 
         services,
         gateway,
         tasks,
-        keys,
+        token: keys.token(alice(), 900),
+        expired_token: keys.token(alice(), -60),
     }
 }
 
@@ -111,16 +116,20 @@ impl Hall {
 
     /// A good access token of Alice.
     pub(crate) fn token(&self) -> String {
-        self.keys.token(alice(), 900)
+        self.token.clone()
     }
 
     /// An access token of Alice that ran out a minute ago.
     pub(crate) fn expired_token(&self) -> String {
-        self.keys.token(alice(), -60)
+        self.expired_token.clone()
     }
 
     pub(crate) async fn is_ready(&self) {
-        self.gateway.ready().wait_for(|ready| *ready).await.expect("the gateway lives");
+        self.gateway
+            .ready()
+            .wait_for(|ready| *ready)
+            .await
+            .expect("the gateway lives");
     }
 
     pub(crate) async fn channel(&self) -> tonic::transport::Channel {
@@ -136,12 +145,17 @@ pub(crate) fn client() -> reqwest::Client {
 
 /// The same over HTTP/2 in plain text.
 pub(crate) fn client_h2() -> reqwest::Client {
-    client_builder().http2_prior_knowledge().build().expect("a client")
+    client_builder()
+        .http2_prior_knowledge()
+        .build()
+        .expect("a client")
 }
 
 fn client_builder() -> reqwest::ClientBuilder {
     crypto();
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 /// Chooses the provider of cryptography for clients.
@@ -156,12 +170,20 @@ pub(crate) fn crypto() {
 /// A problem, read.
 pub(crate) async fn problem(response: reqwest::Response) -> (u16, serde_json::Value) {
     let status = response.status().as_u16();
-    let kind = response.headers()["content-type"].to_str().expect("text").to_owned();
+    let kind = response.headers()["content-type"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     let text = response.text().await.expect("a body");
     assert_eq!(kind, "application/problem+json", "{status} {text}");
     let problem: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(problem["status"], status);
-    assert!(problem["correlationId"].as_str().is_some_and(|id| !id.is_empty()), "{problem}");
+    assert!(
+        problem["correlationId"]
+            .as_str()
+            .is_some_and(|id| !id.is_empty()),
+        "{problem}"
+    );
     (status, problem)
 }
 
@@ -178,7 +200,9 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().expect("text"))
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("text"))
     }
 }
 
@@ -196,9 +220,14 @@ pub(crate) struct Services {
 impl Services {
     fn new(jwks: &str) -> Self {
         let this = Self::default();
-        let keys = auth::GetKeysResponse { jwks: jwks.to_owned() };
+        let keys = auth::GetKeysResponse {
+            jwks: jwks.to_owned(),
+        };
         this.answer("/guildhall.auth.v1.AccessService/GetKeys", &keys);
-        this.answer("/guildhall.chat.v1.FeedService/ListHeads", &chat::ListHeadsResponse::default());
+        this.answer(
+            "/guildhall.chat.v1.FeedService/ListHeads",
+            &chat::ListHeadsResponse::default(),
+        );
         let account = auth::Account {
             user: Some(auth::User {
                 id: alice().to_string(),
@@ -208,14 +237,36 @@ impl Services {
             email: "alice@example.org".into(),
             ..Default::default()
         };
-        let me = auth::GetMeResponse { account: Some(account.clone()) };
+        let me = auth::GetMeResponse {
+            account: Some(account.clone()),
+        };
         this.answer("/guildhall.auth.v1.AccountService/GetMe", &me);
-        this.answer("/guildhall.auth.v1.AccountService/UpdateMe", &auth::UpdateMeResponse { account: Some(account) });
-        this.answer("/guildhall.auth.v1.SpaceService/ListSpaces", &auth::ListSpacesResponse::default());
-        this.answer("/guildhall.auth.v1.SessionService/Login", &auth::LoginResponse::default());
-        this.answer("/guildhall.auth.v1.SessionService/Refresh", &auth::RefreshResponse::default());
-        this.answer("/guildhall.auth.v1.SessionService/Logout", &auth::LogoutResponse::default());
-        this.answer("/guildhall.chat.v1.ChannelService/ListChannels", &chat::ListChannelsResponse::default());
+        this.answer(
+            "/guildhall.auth.v1.AccountService/UpdateMe",
+            &auth::UpdateMeResponse {
+                account: Some(account),
+            },
+        );
+        this.answer(
+            "/guildhall.auth.v1.SpaceService/ListSpaces",
+            &auth::ListSpacesResponse::default(),
+        );
+        this.answer(
+            "/guildhall.auth.v1.SessionService/Login",
+            &auth::LoginResponse::default(),
+        );
+        this.answer(
+            "/guildhall.auth.v1.SessionService/Refresh",
+            &auth::RefreshResponse::default(),
+        );
+        this.answer(
+            "/guildhall.auth.v1.SessionService/Logout",
+            &auth::LogoutResponse::default(),
+        );
+        this.answer(
+            "/guildhall.chat.v1.ChannelService/ListChannels",
+            &chat::ListChannelsResponse::default(),
+        );
         this
     }
 
@@ -225,18 +276,29 @@ impl Services {
     }
 
     /// The same, with metadata.
-    pub(crate) fn answer_with(&self, path: &str, message: &impl Message, metadata: &[(&'static str, &str)]) {
+    pub(crate) fn answer_with(
+        &self,
+        path: &str,
+        message: &impl Message,
+        metadata: &[(&'static str, &str)],
+    ) {
         let mut headers = HeaderMap::new();
         for (name, value) in metadata {
             headers.insert(*name, value.parse().expect("a value"));
         }
         let answer = Ok((message.encode_to_vec().into(), headers));
-        self.answers.lock().expect("free").insert(path.to_owned(), answer);
+        self.answers
+            .lock()
+            .expect("free")
+            .insert(path.to_owned(), answer);
     }
 
     /// Refuses an rpc from now on.
     pub(crate) fn refuse(&self, path: &str, status: Status) {
-        self.answers.lock().expect("free").insert(path.to_owned(), Err(status));
+        self.answers
+            .lock()
+            .expect("free")
+            .insert(path.to_owned(), Err(status));
     }
 
     /// Makes every rpc fail, or work again.
@@ -252,7 +314,11 @@ impl Services {
     /// What was asked of one rpc.
     pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
         let asked = self.asked.lock().expect("free");
-        asked.iter().filter(|asked| asked.path == path).cloned().collect()
+        asked
+            .iter()
+            .filter(|asked| asked.path == path)
+            .cloned()
+            .collect()
     }
 
     fn link(&self) -> Link {
@@ -269,7 +335,11 @@ impl Services {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        let message = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let message = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         let asked = Asked {
             path: path.clone(),
             headers: parts.headers,
@@ -290,11 +360,16 @@ impl Services {
             Some(Ok((message, metadata))) => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("grpc-status", HeaderValue::from_static("0"));
-                let frames = [Ok(Frame::data(framed(&message))), Ok::<_, Status>(Frame::trailers(trailers))];
+                let frames = [
+                    Ok(Frame::data(framed(&message))),
+                    Ok::<_, Status>(Frame::trailers(trailers)),
+                ];
                 let body = Body::new(StreamBody::new(futures::stream::iter(frames)));
                 let mut response = Response::new(body);
                 *response.headers_mut() = metadata;
-                response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+                response
+                    .headers_mut()
+                    .insert("content-type", HeaderValue::from_static("application/grpc"));
                 response
             }
         }
@@ -346,7 +421,8 @@ impl SigningKeys {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.into());
         header.kid = Some("k1".into());
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&self.private)).expect("signs")
+        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&self.private))
+            .expect("signs")
     }
 }
 

@@ -48,11 +48,16 @@ async fn connect(hall: &Hall, certificate: &Certificate, protocol: &str) -> TlsS
     crypto();
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der.clone()).expect("a root");
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let socket = TcpStream::connect(hall.address).await.expect("connects");
     let name = "localhost".try_into().expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, socket).await.expect("shakes hands")
+    TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+        .expect("shakes hands")
 }
 
 #[tokio::test]
@@ -63,14 +68,21 @@ async fn both_versions_of_http_are_offered_and_browsers_are_told_to_stay() {
     let h2 = connect(&hall, &certificate, "h2").await;
     assert_eq!(h2.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut h1 = connect(&hall, &certificate, "http/1.1").await;
-    h1.write_all(b"GET /api/v1/auth/me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.expect("sends");
+    h1.write_all(b"GET /api/v1/auth/me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("sends");
     let mut answer = String::new();
     // Peers may end a stream without saying so.
     let _ = h1.read_to_string(&mut answer).await;
 
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
-    let asked = hall.services.asked("/guildhall.auth.v1.AccountService/GetMe");
+    assert!(
+        answer.contains("strict-transport-security: max-age="),
+        "{answer}"
+    );
+    let asked = hall
+        .services
+        .asked("/guildhall.auth.v1.AccountService/GetMe");
     assert_eq!(asked[0].header("x-gh-cookies-ok"), Some("1"));
 }
 
@@ -83,7 +95,8 @@ async fn plain_text_and_silence_end_at_the_handshake() {
         let mut socket = TcpStream::connect(hall.address).await.expect("connects");
         socket.write_all(bytes).await.expect("sends");
         let mut answer = Vec::new();
-        let ended = tokio::time::timeout(Duration::from_secs(3), socket.read_to_end(&mut answer)).await;
+        let ended =
+            tokio::time::timeout(Duration::from_secs(3), socket.read_to_end(&mut answer)).await;
         assert!(ended.is_ok() && !answer.starts_with(b"HTTP"), "{answer:?}");
     }
 }
@@ -94,16 +107,56 @@ async fn a_certificate_that_does_not_serve_is_named() {
     let good = settings(&certificate);
     let other = self::certificate();
     let cases = [
-        (GatewaySettings { tls_key: String::new(), ..good.clone() }, "gateway.tls_key"),
-        (GatewaySettings { tls_cert: String::new(), ..good.clone() }, "gateway.tls_cert"),
-        (GatewaySettings { tls_cert: "/nowhere.pem".into(), ..good.clone() }, "/nowhere.pem"),
-        (GatewaySettings { tls_cert: good.tls_key.clone(), ..good.clone() }, "holds no certificate"),
-        (GatewaySettings { tls_key: other.key.path().display().to_string(), ..good.clone() }, "gateway.tls_key"),
-        (GatewaySettings { listen: "nowhere".into(), ..GatewaySettings::default() }, "gateway.listen"),
+        (
+            GatewaySettings {
+                tls_key: String::new(),
+                ..good.clone()
+            },
+            "gateway.tls_key",
+        ),
+        (
+            GatewaySettings {
+                tls_cert: String::new(),
+                ..good.clone()
+            },
+            "gateway.tls_cert",
+        ),
+        (
+            GatewaySettings {
+                tls_cert: "/nowhere.pem".into(),
+                ..good.clone()
+            },
+            "/nowhere.pem",
+        ),
+        (
+            GatewaySettings {
+                tls_cert: good.tls_key.clone(),
+                ..good.clone()
+            },
+            "holds no certificate",
+        ),
+        (
+            GatewaySettings {
+                tls_key: other.key.path().display().to_string(),
+                ..good.clone()
+            },
+            "gateway.tls_key",
+        ),
+        (
+            GatewaySettings {
+                listen: "nowhere".into(),
+                ..GatewaySettings::default()
+            },
+            "gateway.listen",
+        ),
     ];
 
     for (settings, named) in cases {
-        let refused = Listener::bind(&settings).await.err().expect("refused").to_string();
+        let refused = Listener::bind(&settings)
+            .await
+            .err()
+            .expect("refused")
+            .to_string();
         assert!(refused.contains(named), "{named}: {refused}");
     }
 }

@@ -78,7 +78,10 @@ impl Authority {
         };
         self.note(What::MemberChanged(MemberChanged {
             space_id: space.to_string(),
-            user: Some(User { id: user.to_string(), ..User::default() }),
+            user: Some(User {
+                id: user.to_string(),
+                ..User::default()
+            }),
             role: role.map_or(0, |role| role.number().into()),
             joined: before.is_none(),
             ..MemberChanged::default()
@@ -86,8 +89,13 @@ impl Authority {
     }
 
     pub(crate) fn delete(&self, space: SpaceId) {
-        self.roles.lock().expect("whole").retain(|(_, of), _| *of != space);
-        self.note(What::SpaceDeleted(SpaceDeleted { space_id: space.to_string() }));
+        self.roles
+            .lock()
+            .expect("whole")
+            .retain(|(_, of), _| *of != space);
+        self.note(What::SpaceDeleted(SpaceDeleted {
+            space_id: space.to_string(),
+        }));
     }
 
     pub(crate) fn end(&self, user: UserId, session: SessionId) {
@@ -101,7 +109,11 @@ impl Authority {
     fn note(&self, what: What) {
         let mut changes = self.changes.lock().expect("whole");
         let n = changes.len() as u64 + 1;
-        changes.push(AccessChange { n, at: None, what: Some(what) });
+        changes.push(AccessChange {
+            n,
+            at: None,
+            what: Some(what),
+        });
     }
 
     fn answer(&self) -> Result<u64, Status> {
@@ -126,20 +138,38 @@ impl Source for Authority {
 
     async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status> {
         let as_of = self.answer()?;
-        Ok((self.roles.lock().expect("whole").get(&(user, space)).copied(), as_of))
+        Ok((
+            self.roles
+                .lock()
+                .expect("whole")
+                .get(&(user, space))
+                .copied(),
+            as_of,
+        ))
     }
 
     async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
         let as_of = self.answer()?;
         let roles = self.roles.lock().expect("whole");
         let own = roles.iter().filter(|((who, _), _)| *who == user);
-        Ok((own.map(|((_, space), role)| (*space, *role)).collect(), as_of))
+        Ok((
+            own.map(|((_, space), role)| (*space, *role)).collect(),
+            as_of,
+        ))
     }
 
     async fn changes(&self, after: u64, _: u32) -> Result<Changes, Status> {
         let head = self.answer()?;
         let changes = self.changes.lock().expect("whole");
-        let news = changes.iter().filter(|change| change.n > after).cloned().collect();
-        Ok(Changes { changes: news, head, reset: false })
+        let news = changes
+            .iter()
+            .filter(|change| change.n > after)
+            .cloned()
+            .collect();
+        Ok(Changes {
+            changes: news,
+            head,
+            reset: false,
+        })
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use guildhall_kernel::{ChannelId, EventId, Kind, SpaceId, Time, UserId};
 use guildhall_mesh::{Bus as _, LocalBus, Note, Reason, status::refusal};
 use guildhall_proto::chat::v1::{
-    self as pb, feed_service_server::FeedService, Channel, ChannelHead, Head, Message,
+    self as pb, Channel, ChannelHead, Head, Message, feed_service_server::FeedService,
 };
 use prost::Name;
 use tokio::sync::Mutex;
@@ -56,14 +56,33 @@ impl Chat {
             name: "general".into(),
             ..Channel::default()
         };
-        let log = Log { info: info.clone(), space, rev: 0, messages: Vec::new() };
+        let log = Log {
+            info: info.clone(),
+            space,
+            rev: 0,
+            messages: Vec::new(),
+        };
         self.channels.lock().await.insert(channel, log);
-        self.tell(space, &pb::ChannelCreated { channel: Some(info) }).await;
+        self.tell(
+            space,
+            &pb::ChannelCreated {
+                channel: Some(info),
+            },
+        )
+        .await;
     }
 
     pub(crate) async fn close(&self, channel: ChannelId) {
-        let Some(log) = self.channels.lock().await.remove(&channel) else { return };
-        self.tell(log.space, &pb::ChannelDeleted { channel: Some(log.info) }).await;
+        let Some(log) = self.channels.lock().await.remove(&channel) else {
+            return;
+        };
+        self.tell(
+            log.space,
+            &pb::ChannelDeleted {
+                channel: Some(log.info),
+            },
+        )
+        .await;
     }
 
     /// Stores a message and then tells it. Returns its rev.
@@ -81,7 +100,13 @@ impl Chat {
         };
         log.messages.push(message.clone());
         // Told under the lock, in the order of revs.
-        self.tell(channel, &pb::MessagePosted { message: Some(message) }).await;
+        self.tell(
+            channel,
+            &pb::MessagePosted {
+                message: Some(message),
+            },
+        )
+        .await;
         log.rev
     }
 
@@ -91,11 +116,20 @@ impl Chat {
         let log = channels.get_mut(&channel).expect("the channel is there");
         log.rev += 1;
         let rev = log.rev;
-        let message = log.messages.get_mut(seq as usize - 1).expect("the message is there");
+        let message = log
+            .messages
+            .get_mut(seq as usize - 1)
+            .expect("the message is there");
         message.rev = rev;
         message.text = text.into();
         let edited = message.clone();
-        self.tell(channel, &pb::MessageEdited { message: Some(edited) }).await;
+        self.tell(
+            channel,
+            &pb::MessageEdited {
+                message: Some(edited),
+            },
+        )
+        .await;
         rev
     }
 
@@ -114,7 +148,10 @@ impl Chat {
     pub(crate) async fn stored(&self, channel: ChannelId) -> Vec<(u32, u32, String)> {
         let channels = self.channels.lock().await;
         let messages = &channels[&channel].messages;
-        messages.iter().map(|m| (m.seq, m.rev, m.text.clone())).collect()
+        messages
+            .iter()
+            .map(|m| (m.seq, m.rev, m.text.clone()))
+            .collect()
     }
 
     /// The store counts under another name from now on.
@@ -122,22 +159,39 @@ impl Chat {
         *self.epoch.lock().expect("whole") = epoch.into();
     }
 
-    pub(crate) async fn tell<M: prost::Message + Name>(&self, scope: impl std::fmt::Display, event: &M) {
+    pub(crate) async fn tell<M: prost::Message + Name>(
+        &self,
+        scope: impl std::fmt::Display,
+        event: &M,
+    ) {
         if self.mute.load(Ordering::SeqCst) {
             return;
         }
-        let note = Note::of(EventId::from_bytes([1; 16]), Time::from_micros(0), scope, event);
+        let note = Note::of(
+            EventId::from_bytes([1; 16]),
+            Time::from_micros(0),
+            scope,
+            event,
+        );
         self.bus.send(note).await.expect("the bus is open");
     }
 
     fn here(&self) -> Result<(), Status> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        if self.away.load(Ordering::SeqCst) { Err(Status::unavailable("away")) } else { Ok(()) }
+        if self.away.load(Ordering::SeqCst) {
+            Err(Status::unavailable("away"))
+        } else {
+            Ok(())
+        }
     }
 
     fn head(&self, log: &Log) -> Head {
         let seq = u32::try_from(log.messages.len()).expect("few");
-        Head { seq, rev: log.rev, epoch: self.epoch.lock().expect("whole").clone() }
+        Head {
+            seq,
+            rev: log.rev,
+            epoch: self.epoch.lock().expect("whole").clone(),
+        }
     }
 }
 
@@ -162,7 +216,9 @@ impl FeedService for Feed {
             head: Some(self.0.head(log)),
             ..ChannelHead::default()
         });
-        Ok(Response::new(pb::ListHeadsResponse { heads: heads.collect() }))
+        Ok(Response::new(pb::ListHeadsResponse {
+            heads: heads.collect(),
+        }))
     }
 
     async fn read_changes(
@@ -173,14 +229,26 @@ impl FeedService for Feed {
         let request = request.into_inner();
         let channel = ChannelId::parse(&request.channel_id).expect("an id");
         let channels = self.0.channels.lock().await;
-        let log = channels.get(&channel).ok_or_else(|| Status::not_found("no such channel"))?;
+        let log = channels
+            .get(&channel)
+            .ok_or_else(|| Status::not_found("no such channel"))?;
         let head = self.0.head(log);
         let far = log.rev.saturating_sub(request.after_rev) > 1_000 || request.after_rev > log.rev;
         if far || !(request.epoch.is_empty() || request.epoch == head.epoch) {
-            return Err(refusal(Kind::State, Reason::TooFarBack, "too far back", &[], None));
+            return Err(refusal(
+                Kind::State,
+                Reason::TooFarBack,
+                "too far back",
+                &[],
+                None,
+            ));
         }
-        let mut messages: Vec<_> =
-            log.messages.iter().filter(|m| m.rev > request.after_rev).cloned().collect();
+        let mut messages: Vec<_> = log
+            .messages
+            .iter()
+            .filter(|m| m.rev > request.after_rev)
+            .cloned()
+            .collect();
         messages.sort_by_key(|message| message.rev);
         let through = match messages.get(request.limit as usize - 1) {
             Some(last) => last.rev,

@@ -6,8 +6,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use guildhall_kernel::{ChannelId, UserId};
 use http::HeaderValue;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Message, client::IntoClientRequest as _},
@@ -53,11 +53,15 @@ impl Socket {
     }
 
     pub(crate) async fn hello(&mut self, token: &str, wish: Value) {
-        self.say(json!({"hello": {"accessToken": token, "subscribe": wish}})).await;
+        self.say(json!({"hello": {"accessToken": token, "subscribe": wish}}))
+            .await;
     }
 
     pub(crate) async fn say(&mut self, frame: Value) {
-        self.wire.send(Message::text(frame.to_string())).await.expect("sends");
+        self.wire
+            .send(Message::text(frame.to_string()))
+            .await
+            .expect("sends");
     }
 
     /// The next frame but heartbeats; `None` after the close.
@@ -83,7 +87,10 @@ impl Socket {
     /// Skips to the next frame with this body.
     pub(crate) async fn until(&mut self, body: &str) -> Value {
         loop {
-            let frame = self.next().await.unwrap_or_else(|| panic!("no {body} came"));
+            let frame = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("no {body} came"));
             if frame.get(body).is_some() {
                 return frame;
             }
@@ -102,7 +109,9 @@ impl Socket {
 
     /// Whether nothing but heartbeats comes for a while.
     pub(crate) async fn is_quiet(&mut self, millis: u64) -> bool {
-        tokio::time::timeout(Duration::from_millis(millis), self.next()).await.is_err()
+        tokio::time::timeout(Duration::from_millis(millis), self.next())
+            .await
+            .is_err()
     }
 }
 
@@ -123,13 +132,18 @@ pub(crate) struct Sent {
 impl Events {
     pub(crate) async fn open(hall: &Hall, user: UserId, last: Option<&str>) -> Self {
         let mut wire = TcpStream::connect(hall.address).await.expect("connects");
-        let last = last.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
+        let last = last
+            .map(|id| format!("last-event-id: {id}\r\n"))
+            .unwrap_or_default();
         let request = format!(
             "GET /api/v1/live HTTP/1.1\r\nhost: hall\r\nconnection: close\r\naccept: text/event-stream\r\nauthorization: Bearer {}\r\n{last}\r\n",
             hall.token(user)
         );
         wire.write_all(request.as_bytes()).await.expect("sends");
-        Self { wire, text: String::new() }
+        Self {
+            wire,
+            text: String::new(),
+        }
     }
 
     /// The next event with data but heartbeats; `None` at the end.
@@ -145,7 +159,11 @@ impl Events {
                 let Some(raw) = field("data:") else { continue };
                 let data: Value = serde_json::from_str(&raw).expect("JSON");
                 if data.get("heartbeat").is_none() {
-                    return Some(Sent { id: field("id:"), data, raw });
+                    return Some(Sent {
+                        id: field("id:"),
+                        data,
+                        raw,
+                    });
                 }
             }
             let mut chunk = vec![0; 64 << 10];
@@ -162,7 +180,10 @@ impl Events {
 
     pub(crate) async fn until(&mut self, body: &str) -> Sent {
         loop {
-            let sent = self.next().await.unwrap_or_else(|| panic!("no {body} came"));
+            let sent = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("no {body} came"));
             if sent.data.get(body).is_some() {
                 return sent;
             }
@@ -198,6 +219,9 @@ impl Copy {
     }
 
     pub(crate) fn list(&self) -> Vec<(u32, u32, String)> {
-        self.messages.iter().map(|(seq, (rev, text))| (*seq, *rev, text.clone())).collect()
+        self.messages
+            .iter()
+            .map(|(seq, (rev, text))| (*seq, *rev, text.clone()))
+            .collect()
     }
 }

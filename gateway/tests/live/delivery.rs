@@ -35,7 +35,10 @@ async fn a_reader_gets_what_it_missed_and_then_what_happens() {
         hall.chat.post(CHANNEL, &n.to_string()).await;
     }
     hall.chat.edit(CHANNEL, 40, "forty").await;
-    let mut copy = Copy { seen: 30, ..Copy::default() };
+    let mut copy = Copy {
+        seen: 30,
+        ..Copy::default()
+    };
 
     let wish = json!({"seen": {CHANNEL.to_string(): 30}, "epoch": "e1"});
     let mut bob = Socket::open(&hall, BOB, wish).await;
@@ -57,9 +60,13 @@ async fn what_is_delivered_is_what_is_stored_however_readers_come_and_events_go(
     let posting = async {
         for n in 0..600_u32 {
             // A third of the events is lost on the way.
-            hall.chat.mute.store(n % 3 == 1 && n < 590, Ordering::SeqCst);
+            hall.chat
+                .mute
+                .store(n % 3 == 1 && n < 590, Ordering::SeqCst);
             if n % 7 == 3 {
-                hall.chat.edit(CHANNEL, 1 + n / 20, &format!("edit {n}")).await;
+                hall.chat
+                    .edit(CHANNEL, 1 + n / 20, &format!("edit {n}"))
+                    .await;
             } else {
                 hall.chat.post(CHANNEL, &format!("post {n}")).await;
             }
@@ -78,7 +85,11 @@ async fn what_is_delivered_is_what_is_stored_however_readers_come_and_events_go(
                 .collect();
             let mut socket = Socket::open(&hall, BOB, json!({"seen": seen, "epoch": "e1"})).await;
             // Each reader leaves after another number of frames, and in the end stays.
-            let frames = if round < 4 { 40 + reader * 13 } else { u64::MAX };
+            let frames = if round < 4 {
+                40 + reader * 13
+            } else {
+                u64::MAX
+            };
             for _ in 0..frames {
                 let frame = socket.next().await.expect("a frame");
                 for (channel, copy) in std::iter::zip(channels, &mut copies) {
@@ -95,7 +106,10 @@ async fn what_is_delivered_is_what_is_stored_however_readers_come_and_events_go(
     let readers = futures::future::join_all((0..6).map(reading));
     let ((), copies) = tokio::join!(posting, readers);
 
-    let stored = [hall.chat.stored(CHANNEL).await, hall.chat.stored(SECOND).await];
+    let stored = [
+        hall.chat.stored(CHANNEL).await,
+        hall.chat.stored(SECOND).await,
+    ];
     for copy in copies {
         assert_eq!(copy[0].list(), stored[0]);
         assert_eq!(copy[1].list(), stored[1]);
@@ -113,8 +127,14 @@ async fn a_lost_event_is_found_by_the_next_one() {
     hall.chat.mute.store(false, Ordering::SeqCst);
     hall.chat.post(CHANNEL, "told").await;
 
-    assert_eq!(bob.next().await.expect("a frame")["message"]["text"], "lost");
-    assert_eq!(bob.next().await.expect("a frame")["message"]["text"], "told");
+    assert_eq!(
+        bob.next().await.expect("a frame")["message"]["text"],
+        "lost"
+    );
+    assert_eq!(
+        bob.next().await.expect("a frame")["message"]["text"],
+        "told"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +146,10 @@ async fn a_lost_event_is_found_in_turn_where_no_other_comes() {
 
     hall.chat.post(CHANNEL, "lost").await;
 
-    assert_eq!(bob.next().await.expect("a frame")["message"]["text"], "lost");
+    assert_eq!(
+        bob.next().await.expect("a frame")["message"]["text"],
+        "lost"
+    );
 }
 
 #[tokio::test]
@@ -143,7 +166,10 @@ async fn a_hole_is_filled_once_chat_answers_again() {
     assert!(bob.is_quiet(300).await);
     hall.chat.away.store(false, Ordering::SeqCst);
 
-    assert_eq!(bob.next().await.expect("a frame")["message"]["text"], "lost");
+    assert_eq!(
+        bob.next().await.expect("a frame")["message"]["text"],
+        "lost"
+    );
 }
 
 #[tokio::test]
@@ -152,7 +178,12 @@ async fn who_is_too_far_back_is_told_to_load_the_newest_page() {
     for _ in 0..1_005 {
         hall.chat.post(CHANNEL, "x").await;
     }
-    for (seen, epoch, after) in [(3, "e1", None), (1_000, "e0", None), (9_999, "e1", None), (1_000, "e1", Some(1_000))] {
+    for (seen, epoch, after) in [
+        (3, "e1", None),
+        (1_000, "e0", None),
+        (9_999, "e1", None),
+        (1_000, "e1", Some(1_000)),
+    ] {
         let wish = json!({"seen": {CHANNEL.to_string(): seen}, "epoch": epoch});
         let mut bob = Socket::open(&hall, BOB, wish).await;
 
@@ -233,7 +264,11 @@ async fn a_slow_reader_is_cut_and_comes_back_for_the_rest() {
 
 #[tokio::test]
 async fn one_slow_reader_does_not_hold_up_another() {
-    let hall = hall_with(LiveSettings { queue_frames: 8, ..LiveSettings::default() }).await;
+    let hall = hall_with(LiveSettings {
+        queue_frames: 8,
+        ..LiveSettings::default()
+    })
+    .await;
     let mut slow = Socket::open(&hall, ALICE, json!({})).await;
     let mut quick = Socket::open(&hall, BOB, json!({})).await;
     slow.until("ready").await;
@@ -245,7 +280,10 @@ async fn one_slow_reader_does_not_hold_up_another() {
         assert_eq!(quick.until("message").await["rev"], rev);
     }
 
-    assert_eq!(slow.until("bye").await["bye"]["problem"]["reason"], "REASON_SLOW_READER");
+    assert_eq!(
+        slow.until("bye").await["bye"]["problem"]["reason"],
+        "REASON_SLOW_READER"
+    );
 }
 
 #[tokio::test]

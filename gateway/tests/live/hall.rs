@@ -9,7 +9,9 @@ use std::{
 };
 
 use guildhall_gateway::live::{AllowOrigin, ByCookie, Live, LiveSettings, Parts};
-use guildhall_kernel::{ChannelId, Clock, Role, SessionId, SpaceId, SystemClock, SystemIds, Time, UserId};
+use guildhall_kernel::{
+    ChannelId, Clock, Role, SessionId, SpaceId, SystemClock, SystemIds, Time, UserId,
+};
 use guildhall_mesh::{
     Link, LocalBus, Tasks,
     access::{Access, AccessSettings},
@@ -82,7 +84,10 @@ pub(crate) async fn hall_with(settings: LiveSettings) -> Hall {
     let bus = LocalBus::new();
     let chat = Chat::new(bus.clone());
     let authority = Arc::new(Authority::new());
-    let clock = Arc::new(Hands { clock: SystemClock::new(), ahead: AtomicU64::new(0) });
+    let clock = Arc::new(Hands {
+        clock: SystemClock::new(),
+        ahead: AtomicU64::new(0),
+    });
     let tasks = Tasks::new();
     let access = Access::new(authority.clone(), clock.clone(), &AccessSettings::default());
     authority.set_role(ALICE, SPACE, Some(Role::Owner));
@@ -105,7 +110,15 @@ pub(crate) async fn hall_with(settings: LiveSettings) -> Hall {
     chat.open(CHANNEL, SPACE).await;
 
     let address = serve(&live, &access, clock.clone(), &tasks).await;
-    Hall { chat, authority, access, clock, tasks, live, address }
+    Hall {
+        chat,
+        authority,
+        access,
+        clock,
+        tasks,
+        live,
+        address,
+    }
 }
 
 /// `/live`, the rpcs by gRPC, and the rest by the transcoder: as an edge would.
@@ -135,7 +148,10 @@ async fn serve(
     };
     let transcoder = Transcoder::build(guildhall_proto::pool().clone(), options).expect("routes");
     let allow: AllowOrigin = Arc::new(|parts| {
-        parts.headers.get(header::ORIGIN).is_none_or(|origin| origin == "https://hall.example")
+        parts
+            .headers
+            .get(header::ORIGIN)
+            .is_none_or(|origin| origin == "https://hall.example")
     });
     let rest = guarded.clone();
     let app = live
@@ -143,22 +159,35 @@ async fn serve(
         .layer(axum::middleware::map_request(by_cookie))
         .route_service(
             "/guildhall.live.v1.LiveService/{rpc}",
-            guarded.map_request(|request: axum::extract::Request| request.map(tonic::body::Body::new)),
+            guarded
+                .map_request(|request: axum::extract::Request| request.map(tonic::body::Body::new)),
         )
-        .fallback(async move |request| transcoder.handle(request, service(rest.clone())).await.map(axum::body::Body::new));
+        .fallback(async move |request| {
+            transcoder
+                .handle(request, service(rest.clone()))
+                .await
+                .map(axum::body::Body::new)
+        });
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = tasks.soft_token();
     tasks.spawn("server", async move {
-        axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+        axum::serve(listener, app)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
     });
     address
 }
 
 /// What the edge does with the access cookie.
 async fn by_cookie(mut request: axum::extract::Request) -> axum::extract::Request {
-    let cookie = request.headers().get(header::COOKIE).and_then(|value| value.to_str().ok());
+    let cookie = request
+        .headers()
+        .get(header::COOKIE)
+        .and_then(|value| value.to_str().ok());
     if let Some(token) = cookie.and_then(|cookie| cookie.strip_prefix("access=")) {
         let bearer = HeaderValue::try_from(format!("Bearer {token}")).expect("a header");
         request.headers_mut().insert(header::AUTHORIZATION, bearer);

@@ -40,11 +40,17 @@ async fn a_kick_ends_the_channels_and_nothing_else() {
     hall.chat.read(CHANNEL, ALICE, 1).await;
     hall.chat.post(SECOND, "for Bob").await;
 
-    assert_eq!(bob.next().await.expect("a frame")["channelId"], CHANNEL.to_string());
+    assert_eq!(
+        bob.next().await.expect("a frame")["channelId"],
+        CHANNEL.to_string()
+    );
     let changed = bob.next().await.expect("a frame");
     assert_eq!(changed["memberChanged"]["user"]["id"], BOB.to_string());
     assert_eq!(changed["memberChanged"]["role"], "SPACE_ROLE_UNSPECIFIED");
-    assert_eq!(bob.next().await.expect("a frame")["message"]["text"], "for Bob");
+    assert_eq!(
+        bob.next().await.expect("a frame")["message"]["text"],
+        "for Bob"
+    );
 }
 
 #[tokio::test]
@@ -62,7 +68,10 @@ async fn a_space_that_is_joined_comes_into_the_stream() {
 
     assert_eq!(channel["channel"]["id"], SECOND.to_string());
     assert_eq!(reset["reset"]["head"]["rev"], 1);
-    assert_eq!(bob.until("message").await["message"]["text"], "since Bob came");
+    assert_eq!(
+        bob.until("message").await["message"]["text"],
+        "since Bob came"
+    );
 }
 
 #[tokio::test]
@@ -97,9 +106,15 @@ async fn a_new_channel_comes_into_the_stream_from_its_first_message_on() {
     hall.chat.post(SECOND, "first").await;
 
     for socket in [&mut all, &mut space] {
-        assert_eq!(socket.until("channel").await["channel"]["id"], SECOND.to_string());
+        assert_eq!(
+            socket.until("channel").await["channel"]["id"],
+            SECOND.to_string()
+        );
         let first = socket.until("message").await;
-        assert_eq!((&first["message"]["text"], &first["afterRev"]), (&json!("first"), &json!(0)));
+        assert_eq!(
+            (&first["message"]["text"], &first["afterRev"]),
+            (&json!("first"), &json!(0))
+        );
     }
     assert!(one.is_quiet(200).await);
 }
@@ -142,7 +157,10 @@ async fn a_logout_ends_the_streams_of_its_session_on_every_wire() {
     let bye = events.next().await.expect("an event").data;
     assert_eq!(bye["bye"]["problem"]["reason"], "REASON_SESSION_ENDED");
     assert!(events.next().await.is_none());
-    assert_eq!(alice.until("message").await["message"]["text"], "not for Bob");
+    assert_eq!(
+        alice.until("message").await["message"]["text"],
+        "not for Bob"
+    );
 }
 
 #[tokio::test]
@@ -162,7 +180,12 @@ async fn while_rights_are_not_known_nothing_is_delivered_and_nothing_is_lost() {
     let mut came = Vec::new();
     for _ in 0..2 {
         let frame = bob.next().await.expect("a frame");
-        came.push(frame["message"]["text"].as_str().unwrap_or("the heads").to_owned());
+        came.push(
+            frame["message"]["text"]
+                .as_str()
+                .unwrap_or("the heads")
+                .to_owned(),
+        );
     }
     came.sort();
     assert_eq!(came, ["held back", "the heads"]);
@@ -185,19 +208,30 @@ async fn a_bearer_is_warned_and_ends_unless_a_fresh_token_comes() {
 
     hall.clock.turn(90);
     for socket in [&mut renewed, &mut ended, &mut by_cookie] {
-        assert_eq!(socket.until("authExpiring").await["authExpiring"]["at"], "2027-01-15T08:02:00Z");
+        assert_eq!(
+            socket.until("authExpiring").await["authExpiring"]["at"],
+            "2027-01-15T08:02:00Z"
+        );
     }
     let fresh = hall.authority.token(BOB, session_of(BOB), 900);
-    renewed.say(json!({"id": 5, "hello": {"accessToken": fresh}})).await;
+    renewed
+        .say(json!({"id": 5, "hello": {"accessToken": fresh}}))
+        .await;
     assert_eq!(renewed.until("done").await["done"], json!({"id": 5}));
     hall.clock.turn(40);
 
-    assert_eq!(ended.until("bye").await["bye"]["problem"]["reason"], "REASON_TOKEN_EXPIRED");
+    assert_eq!(
+        ended.until("bye").await["bye"]["problem"]["reason"],
+        "REASON_TOKEN_EXPIRED"
+    );
     hall.chat.post(CHANNEL, "still there").await;
     renewed.until_text("still there").await;
     by_cookie.until_text("still there").await;
     hall.log_out(BOB).await;
-    assert_eq!(by_cookie.until("bye").await["bye"]["problem"]["reason"], "REASON_SESSION_ENDED");
+    assert_eq!(
+        by_cookie.until("bye").await["bye"]["problem"]["reason"],
+        "REASON_SESSION_ENDED"
+    );
 }
 
 #[tokio::test]
@@ -206,11 +240,19 @@ async fn a_stream_stays_with_its_user() {
     let mut bob = Socket::open(&hall, BOB, json!({})).await;
     bob.until("ready").await;
 
-    bob.say(json!({"id": 1, "hello": {"accessToken": hall.token(ALICE)}})).await;
-    bob.say(json!({"id": 2, "hello": {"accessToken": "nonsense"}})).await;
+    bob.say(json!({"id": 1, "hello": {"accessToken": hall.token(ALICE)}}))
+        .await;
+    bob.say(json!({"id": 2, "hello": {"accessToken": "nonsense"}}))
+        .await;
 
-    assert_eq!(bob.until("done").await["done"]["problem"]["reason"], "REASON_PROTOCOL");
-    assert_eq!(bob.until("done").await["done"]["problem"]["reason"], "REASON_TOKEN_INVALID");
+    assert_eq!(
+        bob.until("done").await["done"]["problem"]["reason"],
+        "REASON_PROTOCOL"
+    );
+    assert_eq!(
+        bob.until("done").await["done"]["problem"]["reason"],
+        "REASON_TOKEN_INVALID"
+    );
     hall.chat.post(CHANNEL, "still Bob's").await;
     bob.until_text("still Bob's").await;
 }

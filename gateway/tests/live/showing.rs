@@ -30,7 +30,8 @@ async fn presence_comes_at_once_and_then_as_it_changes() {
 
     let mut bob = Socket::open(&hall, BOB, json!({})).await;
     assert_eq!(next_state(&mut alice).await, "PRESENCE_STATE_ONLINE");
-    bob.say(json!({"id": 1, "presence": {"state": "PRESENCE_STATE_AWAY"}})).await;
+    bob.say(json!({"id": 1, "presence": {"state": "PRESENCE_STATE_AWAY"}}))
+        .await;
     assert_eq!(next_state(&mut alice).await, "PRESENCE_STATE_AWAY");
     let mut second = Socket::open(&hall, ALICE, shows(BOB)).await;
     assert_eq!(next_state(&mut second).await, "PRESENCE_STATE_AWAY");
@@ -48,14 +49,26 @@ async fn strangers_look_offline_until_they_share_a_space_and_after() {
     stranger.until("ready").await;
     let mut alice = Socket::open(&hall, ALICE, shows(STRANGER)).await;
     assert_eq!(next_state(&mut alice).await, "PRESENCE_STATE_OFFLINE");
-    let seen = hall.live.presence(ALICE, &[STRANGER, ALICE]).await.expect("is answered");
-    assert_eq!(seen, [(STRANGER, PresenceState::Offline), (ALICE, PresenceState::Online)]);
+    let seen = hall
+        .live
+        .presence(ALICE, &[STRANGER, ALICE])
+        .await
+        .expect("is answered");
+    assert_eq!(
+        seen,
+        [
+            (STRANGER, PresenceState::Offline),
+            (ALICE, PresenceState::Online)
+        ]
+    );
 
     hall.set_role(STRANGER, SPACE, Some(Role::Guest)).await;
     assert_eq!(next_state(&mut alice).await, "PRESENCE_STATE_ONLINE");
     hall.set_role(STRANGER, SPACE, None).await;
     assert_eq!(next_state(&mut alice).await, "PRESENCE_STATE_OFFLINE");
-    stranger.say(json!({"presence": {"state": "PRESENCE_STATE_AWAY"}})).await;
+    stranger
+        .say(json!({"presence": {"state": "PRESENCE_STATE_AWAY"}}))
+        .await;
     assert!(alice.is_quiet(1_500).await);
 }
 
@@ -70,9 +83,14 @@ async fn typing_is_told_to_who_shows_the_channel_and_not_to_the_typer() {
         socket.until("ready").await;
     }
 
-    alice.say(json!({"id": 1, "typing": {"channelId": CHANNEL.to_string()}})).await;
+    alice
+        .say(json!({"id": 1, "typing": {"channelId": CHANNEL.to_string()}}))
+        .await;
 
-    assert_eq!(alice.next().await.expect("a frame")["done"], json!({"id": 1}));
+    assert_eq!(
+        alice.next().await.expect("a frame")["done"],
+        json!({"id": 1})
+    );
     let told = bob.next().await.expect("a frame");
     assert_eq!(told["typing"]["userId"], ALICE.to_string());
     assert_eq!(told["channelId"], CHANNEL.to_string());
@@ -86,7 +104,9 @@ async fn who_may_not_read_a_channel_may_not_type_in_it() {
     let nowhere = STRANGER.to_string();
 
     for channel in [CHANNEL.to_string(), nowhere] {
-        stranger.say(json!({"id": 1, "typing": {"channelId": channel}})).await;
+        stranger
+            .say(json!({"id": 1, "typing": {"channelId": channel}}))
+            .await;
         let problem = stranger.until("done").await["done"]["problem"].clone();
         assert_eq!(problem["reason"], "REASON_NOT_FOUND");
         assert_eq!(problem["detail"], "no such channel");
@@ -103,11 +123,23 @@ async fn read_marks_renames_and_new_names_are_told() {
 
     hall.chat.read(CHANNEL, ALICE, 4).await;
     assert_eq!(bob.until("readMoved").await["readMoved"]["toSeq"], 4);
-    let space = Space { id: SPACE.to_string(), name: "Guild".into(), ..Space::default() };
-    hall.chat.tell(SPACE, &SpaceChanged { space: Some(space) }).await;
+    let space = Space {
+        id: SPACE.to_string(),
+        name: "Guild".into(),
+        ..Space::default()
+    };
+    hall.chat
+        .tell(SPACE, &SpaceChanged { space: Some(space) })
+        .await;
     assert_eq!(bob.until("space").await["space"]["name"], "Guild");
-    let user = User { id: ALICE.to_string(), display_name: "Al".into(), ..User::default() };
-    hall.chat.tell(ALICE, &UserChanged { user: Some(user) }).await;
+    let user = User {
+        id: ALICE.to_string(),
+        display_name: "Al".into(),
+        ..User::default()
+    };
+    hall.chat
+        .tell(ALICE, &UserChanged { user: Some(user) })
+        .await;
     assert_eq!(bob.until("user").await["user"]["displayName"], "Al");
     assert!(stranger.is_quiet(100).await);
 }

@@ -6,6 +6,7 @@ use tonic::Code;
 use crate::support::{Hall, Person, fields, refusal};
 
 const NOT_FOUND: (Code, Reason) = (Code::NotFound, Reason::NotFound);
+const LAST: (Code, Reason) = (Code::FailedPrecondition, Reason::LastOwner);
 const TOO_LOW: (Code, Reason) = (Code::PermissionDenied, Reason::RoleTooLow);
 
 /// A team with one of each role.
@@ -138,7 +139,6 @@ async fn anyone_steps_down_but_the_last_owner() {
         member,
         ..
     } = &team;
-    const LAST: (Code, Reason) = (Code::FailedPrecondition, Reason::LastOwner);
 
     assert_eq!(refusal(member.set_role(id, "me", Moderator).await), TOO_LOW);
     member.set_role(id, "me", Member).await.expect("no change");

@@ -6,6 +6,7 @@ use tonic::Code;
 use crate::support::{Hall, Person, fields, refusal};
 
 const NOT_FOUND: (Code, Reason) = (Code::NotFound, Reason::NotFound);
+const FIXED: (Code, Reason) = (Code::FailedPrecondition, Reason::DirectIsFixed);
 const TOO_LOW: (Code, Reason) = (Code::PermissionDenied, Reason::RoleTooLow);
 
 fn team(name: &str, members: &[&Person], key: &str) -> pb::CreateSpaceRequest {
@@ -229,7 +230,6 @@ async fn a_direct_conversation_keeps_its_people_and_its_shape() {
         hall.person("eve").await,
     );
     let space = hall.direct(&[&alice, &bob]).await;
-    const FIXED: (Code, Reason) = (Code::FailedPrecondition, Reason::DirectIsFixed);
 
     assert_eq!(refusal(alice.delete(&space).await), FIXED);
     assert_eq!(refusal(alice.remove(&space, "me").await), FIXED);

@@ -79,6 +79,7 @@ mod tests {
             name: "general".into(),
             topic: String::new(),
             created_at: at,
+            people: Vec::new(),
             deleted_at: None,
         };
 

@@ -201,6 +201,7 @@ impl From<Channel> for pb::Channel {
             name: channel.name,
             topic: channel.topic,
             created_at: Some(timestamp(channel.created_at)),
+            user_ids: channel.people.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -26,6 +26,8 @@ impl MigrationTrait for CreateChannel {
             // What its creator called the call; null for direct channels, whose id is their key.
             .col(ColumnDef::new("create_key").text())
             .col(ColumnDef::new("created_at").big_integer().not_null())
+            // Who is in a direct one: 16 bytes each, in their order.
+            .col(ColumnDef::new("people").binary().not_null())
             .col(ColumnDef::new("deleted_at").big_integer())
             .to_owned();
         manager.create_table(channel).await?;

@@ -29,6 +29,8 @@ pub struct Channel {
     pub topic: String,
     /// When it was made.
     pub created_at: Time,
+    /// Who is in a direct one, in the order of their ids; empty for others.
+    pub people: Vec<UserId>,
     /// When it was deleted.
     pub deleted_at: Option<Time>,
 }

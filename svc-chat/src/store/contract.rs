@@ -1,6 +1,6 @@
 //! The promises of [`Timeline`] as tests. Every engine passes them unchanged.
 //!
-//! An engine brings a [`Bench`] and says `timeline_contract!(bench)`; each promise becomes one test of that name. A promise is added
+//! An engine brings a [`Bench`] and says `contract::suite!(bench)`; each promise becomes one test of that name. A promise is added
 //! as a function of one of the files here and as a line of the list below; a test of our own finds one that lacks its line.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub trait Bench: Send + Sync + 'static {
 #[macro_export]
 macro_rules! timeline_contract {
     ($bench:path) => {
-        $crate::timeline_contract! { $bench:
+        $crate::store::contract::timeline_contract! { $bench:
             posting {
                 the_first_message_is_number_one_and_the_next_the_next
                 channels_count_for_themselves
@@ -104,6 +104,10 @@ macro_rules! timeline_contract {
         }
     )*)* };
 }
+
+pub use timeline_contract;
+
+pub use timeline_contract as suite;
 
 /// An open store with words for what tests do to it.
 struct Stage<'a> {
@@ -187,11 +191,12 @@ impl<'a> Stage<'a> {
 }
 
 fn done(changed: Changed) -> Message {
-    match &changed {
-        Changed::Done(message) => message.clone(),
-        Changed::Unchanged(_) | Changed::Missing | Changed::NotAuthor | Changed::Deleted => {
-            panic!("{changed:?}")
-        }
+    match changed {
+        Changed::Done(message) => message,
+        refused @ (Changed::Unchanged(_)
+        | Changed::Missing
+        | Changed::NotAuthor
+        | Changed::Deleted) => panic!("{refused:?}"),
     }
 }
 

@@ -88,14 +88,13 @@ fn file(path: &Path) -> Finding {
     match inspect(path) {
         Err(error) => Finding::wrong(format!("{:#}", anyhow::Error::from(error)), what_to_do),
         Ok(found) if found.faults.is_empty() => {
-            let shape = if found.change.is_empty() {
-                found.number.to_string()
-            } else {
-                found.change
-            };
+            let changes = found
+                .changes
+                .map(|count| format!(", {count} changes of its tables"));
             Finding::good(format!(
-                "{shown} is sound: {} KiB, tables as of {shape}",
-                found.bytes >> 10
+                "{shown} is sound: {} KiB{}",
+                found.bytes >> 10,
+                changes.unwrap_or_default()
             ))
         }
         Ok(found) => Finding::wrong(

@@ -57,7 +57,7 @@ async fn the_pages_beside_the_api_are_there() {
         ("/", "text/html"),
         ("/docs", "text/html"),
         ("/openapi.json", "application/json"),
-        ("/.well-known/jwks.json", "application/json"),
+        ("/.well-known/jwks.json", "application/jwk-set+json"),
     ] {
         let answer = http()
             .get(format!("http://{}{path}", hall.http()))

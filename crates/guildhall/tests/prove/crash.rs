@@ -55,6 +55,34 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() -> anyhow::Re
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_answers_before_the_commit_is_found_out() -> anyhow::Result<()> {
+    found_out("answers-early").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgets_keys_is_found_out() -> anyhow::Result<()> {
+    found_out("forgets-keys").await
+}
+
+/// Runs the proof on a server without one of its guards, until it goes red.
+async fn found_out(fault: &'static str) -> anyhow::Result<()> {
+    if !seed::asked() {
+        return Ok(());
+    }
+    for _ in 0..5 {
+        let verdict = run(Server::without(fault)?, KILLS).await?;
+        if let Some(wrong) = verdict.wrong.first() {
+            println!(
+                "{fault}: {} things wrong, the first: {wrong}",
+                verdict.wrong.len()
+            );
+            return Ok(());
+        }
+    }
+    panic!("{fault} was not found out over {} kills", 5 * KILLS);
+}
+
 /// Kills a server `kills` times under load and judges what it kept.
 pub(crate) async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verdict> {
     server.start().await?;
@@ -87,7 +115,7 @@ pub(crate) async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verd
 
     let mut random = seed::random(1_000);
     for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(random.random_range(20..400))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(50..500))).await;
         server.kill().await?;
         server.start().await?;
     }

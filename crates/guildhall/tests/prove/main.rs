@@ -12,9 +12,12 @@
 )]
 
 mod crash;
+mod hostile;
 mod judge;
+mod matrix;
 mod people;
 mod reader;
 mod record;
 mod seed;
 mod server;
+mod trace;

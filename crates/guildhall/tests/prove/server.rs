@@ -92,11 +92,15 @@ impl Server {
                 "--data",
             ])
             .arg(self.folder.path())
-            .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .kill_on_drop(true);
+        // What `./dev` tells this proof is no setting of a hall.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GUILDHALL_")) {
+            command.env_remove(name);
+        }
+        command.env("GUILDHALL_TELEMETRY__LOG", "error");
         if let Some(fault) = self.fault {
-            command.env("GUILDHALL_FAULT", fault);
+            command.env("SABOTAGE", fault);
         }
         let mut child = command.spawn()?;
         let out = child.stdout.take().context("a pipe")?;

@@ -25,6 +25,7 @@ pub(super) fn of(
         created_by: Set(by.uuid()),
         create_key: Set(create_key.map(str::to_owned)),
         created_at: Set(new.created_at.micros()),
+        people: Set(new.people.iter().flat_map(UserId::bytes).copied().collect()),
         deleted_at: Set(None),
     }
 }
@@ -33,6 +34,11 @@ impl TryFrom<channel::Model> for Channel {
     type Error = StoreError;
 
     fn try_from(row: channel::Model) -> Result<Self, StoreError> {
+        let (people, rest) = row.people.as_chunks::<16>();
+        if !rest.is_empty() {
+            let wrong = format!("the people of channel {} are no list of ids", row.id);
+            return Err(StoreError::Broken(wrong.into()));
+        }
         let kind = ChannelKind::from_number(row.kind.into()).ok_or_else(|| {
             StoreError::Broken(format!("channel {} is of unknown kind {}", row.id, row.kind).into())
         })?;
@@ -43,6 +49,7 @@ impl TryFrom<channel::Model> for Channel {
             name: row.name,
             topic: row.topic,
             created_at: Time::from_micros(row.created_at),
+            people: people.iter().copied().map(UserId::from_bytes).collect(),
             deleted_at: row.deleted_at.map(Time::from_micros),
         })
     }
@@ -64,6 +71,7 @@ pub(super) mod channel {
         pub created_by: Uuid,
         pub create_key: Option<String>,
         pub created_at: i64,
+        pub people: Vec<u8>,
         pub deleted_at: Option<i64>,
     }
 

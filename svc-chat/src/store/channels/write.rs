@@ -55,6 +55,7 @@ impl ChannelStore {
             name: new.name.as_str().to_owned(),
             topic: new.topic.as_str().to_owned(),
             created_at: new.at,
+            people: Vec::new(),
             deleted_at: None,
         };
         let row = row::of(&made, new.name.key(), new.by, Some(new.key.as_str()));

@@ -2,7 +2,6 @@
 #![expect(missing_docs, reason = "the names are sentences")]
 
 use std::{
-    collections::{BTreeMap, HashMap},
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering},
@@ -10,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use guildhall_kernel::{ChannelId, Key, Time, UserId};
-use guildhall_mesh::{Bus as _, Heard, LocalBus, Note};
+use guildhall_kernel::{ChannelId, Time, UserId};
+use guildhall_mesh::{Bus as _, Heard, LocalBus};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
@@ -19,10 +18,13 @@ use proptest::{
 
 use super::{Bench, Stage, draft, user, words};
 use crate::{
-    event,
-    model::{Epoch, Head, Message, MessageId, Rev, Seq},
+    model::{Message, MessageId, Rev, Seq},
     store::timeline::{Appended, Changed, Changes, History, Moved, Newest, Place},
 };
+
+mod model;
+
+use model::Model;
 
 /// How many sequences are tried; `PROPTEST_CASES` tries more, `PROPTEST_RNG_SEED` other ones.
 const CASES: u32 = 32;
@@ -65,10 +67,7 @@ pub async fn whatever_is_done_it_behaves_like_a_list_in_memory(bench: &dyn Bench
         TestRunner::new(config).run(&prop::collection::vec(call(), 1..60), |calls| {
             // Every case has channels of its own in the one store.
             let number = case.fetch_add(1, Ordering::Relaxed);
-            let mut model = Model {
-                case: number,
-                ..Model::default()
-            };
+            let mut model = Model::of(number);
             let mut guard = stage.lock().expect("not poisoned");
             let mut now = guard.take().expect("was put back");
             let ended = runtime.block_on(async {
@@ -227,6 +226,7 @@ fn channels_of(case: u32) -> Vec<ChannelId> {
         .collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm a call")]
 async fn ask(stage: &Stage<'_>, call: &Call, case: u32) -> Answer {
     let timeline = &stage.timeline;
     let place_of = |channel| channel_of(case, channel);
@@ -332,237 +332,3 @@ async fn ask(stage: &Stage<'_>, call: &Call, case: u32) -> Answer {
 
 const EDITED: Time = Time::from_micros(100);
 const DELETED: Time = Time::from_micros(200);
-
-/// What a timeline should be: a list of messages a channel, looked through from end to end.
-#[derive(Default)]
-struct Model {
-    case: u32,
-    logs: HashMap<u8, Log>,
-    told: Vec<Note>,
-}
-
-#[derive(Default)]
-struct Log {
-    messages: Vec<Message>,
-    rev: u32,
-    marks: BTreeMap<u8, u32>,
-}
-
-impl Model {
-    fn ask(&mut self, call: &Call, epoch: &Epoch) -> Answer {
-        let case = self.case;
-        match *call {
-            Call::Append {
-                channel,
-                author,
-                key,
-                text,
-                at,
-            } => {
-                let log = self.logs.entry(channel).or_default();
-                let (key, text) = (key.to_string(), text.to_string());
-                let same = |message: &&Message| {
-                    message.author == user(author) && message.key.as_str() == key
-                };
-                if let Some(first) = log.messages.iter().find(same) {
-                    return Answer::Appended(Appended::Repeat(first.clone()));
-                }
-                log.rev += 1;
-                let seq = number(log.messages.len() + 1);
-                let message = Message {
-                    id: MessageId {
-                        channel: channel_of(case, channel),
-                        seq: Seq(seq),
-                    },
-                    rev: Rev(log.rev),
-                    author: user(author),
-                    text,
-                    key: Key::parse(&key).expect("a key"),
-                    posted_at: Time::from_micros(at),
-                    edited_at: None,
-                    deleted_at: None,
-                };
-                log.messages.push(message.clone());
-                log.marks.insert(author, seq);
-                self.told.push(event::posted(epoch, &message));
-                Answer::Appended(Appended::New(message))
-            }
-            Call::Edit {
-                channel,
-                seq,
-                editor,
-                text,
-            } => {
-                let log = self.logs.entry(channel).or_default();
-                let Some(message) = log.messages.iter_mut().find(|it| it.id.seq.0 == seq) else {
-                    return Answer::Changed(Changed::Missing);
-                };
-                let text = text.to_string();
-                Answer::Changed(if message.author != user(editor) {
-                    Changed::NotAuthor
-                } else if message.deleted_at.is_some() {
-                    Changed::Deleted
-                } else if message.text == text {
-                    Changed::Unchanged(message.clone())
-                } else {
-                    log.rev += 1;
-                    message.rev = Rev(log.rev);
-                    message.text = text;
-                    message.edited_at = Some(EDITED);
-                    self.told.push(event::edited(epoch, message));
-                    Changed::Done(message.clone())
-                })
-            }
-            Call::Delete {
-                channel,
-                seq,
-                by,
-                of_others,
-            } => {
-                let log = self.logs.entry(channel).or_default();
-                let Some(message) = log.messages.iter_mut().find(|it| it.id.seq.0 == seq) else {
-                    return Answer::Changed(Changed::Missing);
-                };
-                Answer::Changed(if message.author != user(by) && !of_others {
-                    Changed::NotAuthor
-                } else if message.deleted_at.is_some() {
-                    Changed::Unchanged(message.clone())
-                } else {
-                    log.rev += 1;
-                    message.rev = Rev(log.rev);
-                    message.text.clear();
-                    message.deleted_at = Some(DELETED);
-                    self.told.push(event::deleted(epoch, message));
-                    Changed::Done(message.clone())
-                })
-            }
-            Call::Mark { channel, user, to } => {
-                Answer::Moved(self.logs.entry(channel).or_default().mark(user, to))
-            }
-            Call::MarkUntil { channel, user, at } => {
-                let log = self.logs.entry(channel).or_default();
-                let early = |message: &&Message| message.posted_at.micros() <= at;
-                let to = number(log.messages.iter().take_while(early).count());
-                Answer::Moved(log.mark(user, to))
-            }
-            Call::Message { channel, seq } => {
-                let log = self.logs.entry(channel).or_default();
-                Answer::Message(log.messages.iter().find(|it| it.id.seq.0 == seq).cloned())
-            }
-            Call::History {
-                channel,
-                place,
-                limit,
-            } => Answer::History(self.logs.entry(channel).or_default().history(place, limit)),
-            Call::Changes {
-                channel,
-                after,
-                limit,
-            } => Answer::Changes(self.logs.entry(channel).or_default().changes(after, limit)),
-            Call::Heads => Answer::Heads(self.of_all(|log| Newest {
-                head: log.head(),
-                message: log.messages.last().cloned(),
-            })),
-            Call::Marks { user } => Answer::Marks(self.of_all(|log| log.read_by(user))),
-            Call::Readers {
-                channel,
-                after,
-                limit,
-            } => {
-                let log = self.logs.entry(channel).or_default();
-                let marks = log
-                    .marks
-                    .iter()
-                    .filter(|(reader, _)| Some(**reader) > after);
-                let readers = marks
-                    .take(limit)
-                    .map(|(reader, seq)| (user(*reader), Seq(*seq)));
-                Answer::Readers(readers.collect())
-            }
-            Call::Reopen => unreachable!("changes nothing"),
-        }
-    }
-
-    fn of_all<T>(&mut self, read: impl Fn(&Log) -> T) -> Vec<T> {
-        (0..=CHANNELS)
-            .map(|channel| read(self.logs.entry(channel).or_default()))
-            .collect()
-    }
-}
-
-impl Log {
-    fn head(&self) -> Head {
-        Head {
-            seq: Seq(number(self.messages.len())),
-            rev: Rev(self.rev),
-        }
-    }
-
-    fn read_by(&self, user: u8) -> Seq {
-        Seq(self.marks.get(&user).copied().unwrap_or(0))
-    }
-
-    fn mark(&mut self, user: u8, to: u32) -> Moved {
-        let (from, head) = (self.read_by(user), self.head());
-        let to = Seq(to).min(head.seq).max(from);
-        if to > from {
-            self.marks.insert(user, to.0);
-        }
-        Moved { from, to, head }
-    }
-
-    fn history(&self, place: Place, limit: usize) -> History {
-        // Everything stands on one side of the place or the other.
-        let seq_of = |message: &Message| message.id.seq;
-        let all = &self.messages;
-        let cut = match place {
-            Place::Newest => all.len(),
-            Place::Before(seq) => all.iter().filter(|it| seq_of(it) < seq).count(),
-            Place::After(seq) | Place::Around(seq) => {
-                all.iter().filter(|it| seq_of(it) <= seq).count()
-            }
-            Place::BeforeTime(time) => all.iter().take_while(|it| it.posted_at < time).count(),
-        };
-        let (below, above) = match place {
-            Place::Newest | Place::Before(_) | Place::BeforeTime(_) => (limit, 0),
-            Place::After(_) => (0, limit),
-            Place::Around(_) => (limit.div_ceil(2), limit / 2),
-        };
-        let start = cut.saturating_sub(below);
-        let end = (cut + above).min(all.len());
-        History {
-            messages: all[start..end].to_vec(),
-            has_older: start > 0,
-            has_newer: end < all.len(),
-            head: self.head(),
-        }
-    }
-
-    fn changes(&self, after: u32, limit: usize) -> Changes {
-        let head = self.head();
-        if after > head.rev.0 {
-            return Changes::TooFar { head };
-        }
-        let mut messages: Vec<_> = self
-            .messages
-            .iter()
-            .filter(|message| message.rev > Rev(after))
-            .cloned()
-            .collect();
-        messages.sort_by_key(|message| message.rev);
-        let mut through = head.rev;
-        if messages.len() > limit {
-            messages.truncate(limit);
-            through = messages.last().map_or(Rev(after), |message| message.rev);
-        }
-        Changes::Since {
-            messages,
-            through,
-            head,
-        }
-    }
-}
-
-fn number(count: usize) -> u32 {
-    u32::try_from(count).expect("a short log")
-}

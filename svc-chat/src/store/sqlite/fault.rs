@@ -63,3 +63,14 @@ impl Faults {
         cfg!(feature = "sabotage") && self.0 & fault != 0
     }
 }
+
+/// Leaves a moment in which a kill finds what was answered and not yet committed.
+#[cfg(feature = "sabotage")]
+#[expect(clippy::disallowed_methods, reason = "a fault that waits on purpose")]
+pub(super) fn dawdle() {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+}
+
+/// The product waits for nothing.
+#[cfg(not(feature = "sabotage"))]
+pub(super) const fn dawdle() {}

@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use super::{
     failure::{Failure, Verdict},
-    fault::Faults,
+    fault::{self, Faults},
     ledger::Ledger,
     open_ledger,
     queue::Queue,
@@ -155,11 +155,12 @@ impl Press {
         for change in group.iter_mut() {
             change.make(ledger).map_err(Ended::ByChange)?;
         }
-        let pruned = self.prune(ledger).map_err(Ended::Certainly)?;
+        self.prune(ledger).map_err(Ended::Certainly)?;
         let moves = self.tail.moves();
         let events = ledger.settle(&moves).map_err(Ended::Certainly)?;
         if self.faults.answers_early() {
             answer(std::mem::take(group), &Ok(()));
+            fault::dawdle();
         }
 
         let before = self.clock.uptime();
@@ -174,12 +175,11 @@ impl Press {
 
         self.tail.grow(events);
         self.tail.kept(&moves);
-        if let Some(next) = pruned {
-            self.chores.prune = next;
-        }
         histogram!("guildhall_timeline_commit_seconds").record(took);
-        histogram!("guildhall_timeline_group_size")
-            .record(u32::try_from(group.len()).unwrap_or(u32::MAX));
+        if !group.is_empty() {
+            histogram!("guildhall_timeline_group_size")
+                .record(u32::try_from(group.len()).unwrap_or(u32::MAX));
+        }
         Ok(())
     }
 
@@ -196,20 +196,20 @@ impl Press {
         }
     }
 
-    /// Deletes some old events if that is due; returns when it is due again.
-    fn prune(&self, ledger: &mut Ledger) -> Result<Option<Duration>, Failure> {
+    /// Deletes some old events if that is due.
+    fn prune(&mut self, ledger: &mut Ledger) -> Result<(), Failure> {
         let now = self.clock.uptime();
         if now < self.chores.prune {
-            return Ok(None);
+            return Ok(());
         }
+        // Set before it is tried: where it cannot be done, changes go on without it.
+        self.chores.prune = now + PRUNE_EVERY;
         let before = self.clock.now().minus(KEPT);
         let deleted = ledger.prune(self.tail.had_by_all(), before, PRUNE_MOST)?;
-        let pause = if deleted == PRUNE_MOST {
-            TICK
-        } else {
-            PRUNE_EVERY
-        };
-        Ok(Some(now + pause))
+        if deleted == PRUNE_MOST {
+            self.chores.prune = now + TICK;
+        }
+        Ok(())
     }
 
     /// The ledger, opened again if it was spoilt and it is time to try.

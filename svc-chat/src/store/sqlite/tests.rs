@@ -17,10 +17,11 @@ use crate::{
 mod crash;
 mod disk;
 mod engine;
+mod held;
 mod measure;
 mod tail;
 
-crate::timeline_contract!(bench);
+crate::store::contract::timeline_contract!(bench);
 
 fn channel(number: u8) -> ChannelId {
     ChannelId::from_bytes([number; 16])
@@ -39,6 +40,19 @@ fn draft(author: u8, key: &str) -> Draft {
         key,
         at: Time::from_micros(1),
     }
+}
+
+/// With the feature `sabotage`, `GUILDHALL_TEST_FAULT` takes a guard away, and tests that stand on it must fail.
+fn options() -> Options {
+    #[cfg(feature = "sabotage")]
+    if let Ok(name) = std::env::var("GUILDHALL_TEST_FAULT") {
+        let faults = super::Faults::named(&name).expect("a fault of that name");
+        return Options {
+            faults,
+            ..Options::default()
+        };
+    }
+    Options::default()
 }
 
 /// A file in a folder of its own.
@@ -74,7 +88,7 @@ impl File {
 #[async_trait]
 impl Bench for File {
     async fn open(&self, bus: Option<LocalBus>) -> Arc<dyn Timeline> {
-        let (timeline, tasks) = (self.start(Options::default()).await, Tasks::new());
+        let (timeline, tasks) = (self.start(options()).await, Tasks::new());
         if let Some(bus) = bus {
             relay(&tasks, timeline.clone(), Arc::new(bus));
         }
@@ -96,7 +110,7 @@ impl Bench for File {
 
     async fn another(&self) -> Arc<dyn Timeline> {
         // Its file goes away with its folder while it is open, which SQLite on Unix does not mind.
-        bench().start(Options::default()).await
+        bench().start(options()).await
     }
 
     async fn wind(&self, channel: ChannelId, head: Head) {

@@ -1,6 +1,7 @@
 //! A running hall.
 
 use std::{
+    fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -9,7 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
 
@@ -47,9 +48,13 @@ impl OneProcess {
         hall
     }
 
-    /// A hall on this data.
+    /// A hall on this data. Its log is beside it.
     pub async fn on(data: &Path) -> Self {
-        let mut child = serve(data).spawn().expect("the binary starts");
+        let log = data.with_extension("log");
+        let lines = File::options().create(true).append(true).open(&log);
+        let mut command = serve(data);
+        command.stderr(lines.expect("a log file"));
+        let mut child = command.spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("piped");
         let mut line = String::new();
         let mut lines = BufReader::new(stdout);
@@ -57,10 +62,8 @@ impl OneProcess {
             .await
             .expect("reads");
         let Some((http, admin)) = addresses(&line) else {
-            panic!(
-                "not a ready line: {line:?}; stderr: {}",
-                stderr_of(&mut child).await
-            );
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            panic!("not a ready line: {line:?}; its log: {log}");
         };
         Self {
             child,
@@ -157,12 +160,4 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let http = http.strip_prefix("http=")?.parse().ok()?;
     let admin = admin.strip_prefix("admin=")?.parse().ok()?;
     Some((http, admin))
-}
-
-async fn stderr_of(child: &mut Child) -> String {
-    let mut said = String::new();
-    if let Some(stderr) = &mut child.stderr {
-        let _ = stderr.read_to_string(&mut said).await;
-    }
-    said
 }

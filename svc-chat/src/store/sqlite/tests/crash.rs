@@ -15,7 +15,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{Options, SqliteTimeline, channel, draft, user};
+use super::{SqliteTimeline, channel, draft, options, user};
 use crate::{
     event,
     model::{MessageId, Seq, Text},
@@ -221,7 +221,7 @@ async fn write(timeline: Arc<SqliteTimeline>, author: u8) {
 
 async fn open(path: &Path) -> SqliteTimeline {
     let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(SystemIds));
-    SqliteTimeline::open(path, clock, ids, Options::default())
+    SqliteTimeline::open(path, clock, ids, options())
         .await
         .expect("opens")
 }

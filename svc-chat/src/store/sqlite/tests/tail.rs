@@ -15,10 +15,7 @@ use guildhall_mesh::{
 };
 use tokio::sync::Notify;
 
-use super::{
-    Options, bench, channel, draft,
-    engine::{Held, number},
-};
+use super::{Options, bench, channel, draft, engine::number, held::Held};
 use crate::store::{contract::Bench as _, timeline::Timeline as _};
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,433 @@
+//! The people and places that the matrix is about.
+
+use anyhow::{Context as _, ensure};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use guildhall_mesh::token::{AUDIENCE, Claims, ISSUER};
+use guildhall_testkit::Signer;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+pub(crate) const PASSWORD: &str = "nine callers at one door";
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Anonymous,
+    Stranger,
+    Guest,
+    Member,
+    Moderator,
+    Owner,
+    Former,
+    SignedOut,
+    Expired,
+}
+
+impl Who {
+    /// All of them, in the order of the table's columns.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Anonymous,
+        Self::Stranger,
+        Self::Guest,
+        Self::Member,
+        Self::Moderator,
+        Self::Owner,
+        Self::Former,
+        Self::SignedOut,
+        Self::Expired,
+    ];
+    /// Those with a good token.
+    pub(crate) const SIGNED_IN: [Self; 6] = [
+        Self::Stranger,
+        Self::Guest,
+        Self::Member,
+        Self::Moderator,
+        Self::Owner,
+        Self::Former,
+    ];
+}
+
+/// Somebody with a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) token: String,
+    pub(crate) refresh: String,
+    pub(crate) session: String,
+}
+
+/// What a request names.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) space: String,
+    pub(crate) channel: String,
+    pub(crate) message: String,
+    pub(crate) user: String,
+    pub(crate) session: String,
+    /// Whose sign-in it is where the request is one.
+    pub(crate) login: String,
+    pub(crate) refresh: String,
+}
+
+/// A hall with people in it.
+pub(crate) struct World {
+    pub(crate) address: String,
+    pub(crate) http: Client,
+    people: Vec<Signed>,
+    /// Owns a space that nobody else is in.
+    pub(crate) foreigner: Signed,
+    /// A guest who is acted on and never acts.
+    pub(crate) bystander: Signed,
+    /// Somebody for calls that do something to a person.
+    pub(crate) extra: Signed,
+    signed_out: String,
+    expired: String,
+    pub(crate) ours: Target,
+    pub(crate) theirs: Target,
+    pub(crate) absent: Target,
+}
+
+impl World {
+    /// Fills a running hall.
+    pub(crate) async fn on(server: &Server) -> anyhow::Result<Self> {
+        // Another test may have been first.
+        let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let address = server.address().get();
+        let http = Client::builder()
+            .timeout(std::time::Duration::from_secs(20))
+            .build()?;
+        let door = Door {
+            address: &address,
+            http: &http,
+        };
+        let mut people = Vec::new();
+        for name in [
+            "stranger",
+            "guest",
+            "member",
+            "moderator",
+            "owner",
+            "former",
+        ] {
+            people.push(door.register(name).await?);
+        }
+        let [_, guest, member, moderator, owner, former] = &people[..] else {
+            anyhow::bail!("six people");
+        };
+        let foreigner = door.register("foreigner").await?;
+        let bystander = door.register("bystander").await?;
+        let extra = door.register("extra").await?;
+
+        let ours = door.furnish(owner, &bystander).await?;
+        let theirs = door.furnish(&foreigner, &foreigner).await?;
+        let roles = [
+            (guest, "GUEST"),
+            (member, "MEMBER"),
+            (moderator, "MODERATOR"),
+            (former, "MEMBER"),
+            (&bystander, "GUEST"),
+        ];
+        for (person, role) in roles {
+            door.add(owner, &ours.space, &person.id, role).await?;
+        }
+        let gone = format!("/spaces/{}/members/{}", ours.space, former.id);
+        door.done(Method::DELETE, &gone, &owner.token, None).await?;
+
+        let out = door.login("owner").await?;
+        let body = json!({"refreshToken": out.refresh});
+        door.done(Method::POST, "/auth/logout", &out.token, Some(&body))
+            .await?;
+        let expired = expired(server, owner)?;
+        let absent = Target {
+            space: "0190b0a0-0000-7000-8000-00000000dead".into(),
+            channel: "0190b0a0-0000-7000-8000-00000000beef".into(),
+            message: "AAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
+            user: "0190b0a0-0000-7000-8000-00000000cafe".into(),
+            session: "0190b0a0-0000-7000-8000-00000000f00d".into(),
+            login: extra.name.clone(),
+            refresh: String::new(),
+        };
+        Ok(Self {
+            signed_out: out.token,
+            expired,
+            ours,
+            theirs,
+            absent,
+            people,
+            foreigner,
+            bystander,
+            extra,
+            address,
+            http,
+        })
+    }
+
+    /// The token that somebody comes with.
+    pub(crate) fn token(&self, who: Who) -> Option<&str> {
+        match who {
+            Who::Anonymous => None,
+            Who::SignedOut => Some(&self.signed_out),
+            Who::Expired => Some(&self.expired),
+            signed_in => Some(&self.person(signed_in).token),
+        }
+    }
+
+    /// Somebody with an account.
+    pub(crate) fn person(&self, who: Who) -> &Signed {
+        match who {
+            Who::Stranger | Who::Anonymous => &self.people[0],
+            Who::Guest => &self.people[1],
+            Who::Member => &self.people[2],
+            Who::Moderator => &self.people[3],
+            Who::Owner | Who::SignedOut | Who::Expired => &self.people[4],
+            Who::Former => &self.people[5],
+        }
+    }
+
+    /// Calls as REST clients do.
+    pub(crate) fn door(&self) -> Door<'_> {
+        Door {
+            address: &self.address,
+            http: &self.http,
+        }
+    }
+
+    /// What is there, as those see it whose it is.
+    pub(crate) async fn snapshot(&self) -> anyhow::Result<Value> {
+        let mut all = Vec::new();
+        for (person, target) in [
+            (self.person(Who::Owner), &self.ours),
+            (&self.foreigner, &self.theirs),
+        ] {
+            let (space, channel) = (&target.space, &target.channel);
+            for path in [
+                "/spaces".to_owned(),
+                "/channels".to_owned(),
+                format!("/spaces/{space}"),
+                format!("/spaces/{space}/members?pageSize=100"),
+                format!("/spaces/{space}/channels?pageSize=100"),
+                format!("/channels/{channel}"),
+                format!("/channels/{channel}/messages?limit=100"),
+                format!("/channels/{channel}/changes?limit=100"),
+                format!("/channels/{channel}/reads?pageSize=100"),
+            ] {
+                let seen = self
+                    .door()
+                    .done(Method::GET, &path, &person.token, None)
+                    .await?;
+                all.push(json!({ path: seen }));
+            }
+        }
+        let everybody = self
+            .people
+            .iter()
+            .chain([&self.foreigner, &self.bystander, &self.extra]);
+        for person in everybody {
+            let door = self.door();
+            let me = door
+                .done(Method::GET, "/auth/me", &person.token, None)
+                .await?;
+            let sessions = door
+                .done(
+                    Method::GET,
+                    "/auth/sessions?pageSize=100",
+                    &person.token,
+                    None,
+                )
+                .await?;
+            let sessions: Vec<_> = sessions["sessions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|session| session["id"].clone())
+                .collect();
+            all.push(json!({"me": me, "sessions": sessions.len()}));
+        }
+        Ok(all.into())
+    }
+}
+
+/// REST calls that have to work.
+pub(crate) struct Door<'w> {
+    address: &'w str,
+    http: &'w Client,
+}
+
+impl Door<'_> {
+    /// Makes a call; the answer whatever it is.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let mut request = self
+            .http
+            .request(method, format!("http://{}/api/v1{path}", self.address));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        Ok((response.status(), response.json().await?))
+    }
+
+    /// Makes a call that has to be answered with 200.
+    pub(crate) async fn done(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let (status, answer) = self.call(method.clone(), path, token, body).await?;
+        ensure!(
+            status == StatusCode::OK,
+            "{method} {path}: {status} {answer}"
+        );
+        Ok(answer)
+    }
+
+    pub(crate) async fn register(&self, name: &str) -> anyhow::Result<Signed> {
+        let body =
+            json!({"username": name, "email": format!("{name}@example.org"), "password": PASSWORD});
+        signed(
+            name,
+            &self
+                .done(Method::POST, "/auth/register", "", Some(&body))
+                .await?,
+        )
+    }
+
+    /// Another session of somebody.
+    pub(crate) async fn login(&self, name: &str) -> anyhow::Result<Signed> {
+        let body = json!({"username": name, "password": PASSWORD});
+        signed(
+            name,
+            &self
+                .done(Method::POST, "/auth/login", "", Some(&body))
+                .await?,
+        )
+    }
+
+    /// Makes a space with a channel and a message in it.
+    pub(crate) async fn furnish(&self, owner: &Signed, other: &Signed) -> anyhow::Result<Target> {
+        let team = json!({"kind": "SPACE_KIND_TEAM", "name": "a space", "key": unique()});
+        let space = self.make(owner, "/spaces", &team, "/space/id").await?;
+        let channel = self.channel(owner, &space).await?;
+        let message = self.post(owner, &channel).await?;
+        Ok(Target {
+            space,
+            channel,
+            message,
+            user: other.id.clone(),
+            session: owner.session.clone(),
+            login: other.name.clone(),
+            refresh: String::new(),
+        })
+    }
+
+    pub(crate) async fn channel(&self, by: &Signed, space: &str) -> anyhow::Result<String> {
+        let body = json!({"name": unique(), "key": unique()});
+        self.make(
+            by,
+            &format!("/spaces/{space}/channels"),
+            &body,
+            "/channel/id",
+        )
+        .await
+    }
+
+    pub(crate) async fn post(&self, by: &Signed, channel: &str) -> anyhow::Result<String> {
+        let body = json!({"text": "as it was", "key": unique()});
+        self.make(
+            by,
+            &format!("/channels/{channel}/messages"),
+            &body,
+            "/message/id",
+        )
+        .await
+    }
+
+    pub(crate) async fn add(
+        &self,
+        by: &Signed,
+        space: &str,
+        user: &str,
+        role: &str,
+    ) -> anyhow::Result<()> {
+        let body = json!({"userId": user, "role": format!("SPACE_ROLE_{role}")});
+        let path = format!("/spaces/{space}/members");
+        self.done(Method::POST, &path, &by.token, Some(&body))
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn make(
+        &self,
+        by: &Signed,
+        path: &str,
+        body: &Value,
+        id: &str,
+    ) -> anyhow::Result<String> {
+        let made = self.done(Method::POST, path, &by.token, Some(body)).await?;
+        text(&made, id)
+    }
+}
+
+/// A text that was not there before.
+pub(crate) fn unique() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("nr-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn signed(name: &str, answer: &Value) -> anyhow::Result<Signed> {
+    let token = text(answer, "/accessToken")?;
+    let claims = token.split('.').nth(1).context("a token of three parts")?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    Ok(Signed {
+        id: text(answer, "/account/user/id")?,
+        name: name.to_owned(),
+        refresh: text(answer, "/refreshToken")?,
+        session: text(&claims, "/sid")?,
+        token,
+    })
+}
+
+fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    Ok(found
+        .with_context(|| format!("no {pointer} in {value}"))?
+        .to_owned())
+}
+
+/// A token that the hall itself could have signed an hour ago: with the key from its folder.
+fn expired(server: &Server, person: &Signed) -> anyhow::Result<String> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = rusqlite::Connection::open_with_flags(server.data().join("auth.db"), flags)?;
+    let newest = "SELECT id, seed FROM signing_key ORDER BY created_at DESC, id DESC LIMIT 1";
+    let (id, seed): (String, [u8; 32]) =
+        database.query_row(newest, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let now = i64::try_from(
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)?
+            .as_secs(),
+    )?;
+    Ok(Signer::with(&id, &seed).sign(&Claims {
+        iss: ISSUER.into(),
+        aud: AUDIENCE.into(),
+        sub: person.id.clone(),
+        sid: person.session.clone(),
+        jti: person.session.clone(),
+        iat: now - 3_600,
+        nbf: now - 3_600,
+        exp: now - 60,
+    }))
+}
