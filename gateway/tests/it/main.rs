@@ -1,11 +1,13 @@
 //! The gateway by its port, before services that answer from a table.
 
 mod bounds;
+mod connections;
 mod cookies;
 mod hidden;
 mod live_mount;
 mod opening;
 mod site;
+mod sites;
 mod support;
 mod tls;
 mod wires;

@@ -103,7 +103,7 @@ async fn a_text_says_something_and_not_too_much() {
 async fn an_author_edits_their_message_and_nobody_else_does() {
     let house = house().await;
     let (alice, bob, channel) = with_channel(&house).await;
-    let said = bob.post(&channel, "helo").await.expect("posts");
+    let said = bob.post(&channel, "hey").await.expect("posts");
     house.world.clock.pass(Duration::from_secs(1));
 
     let edited = bob.edit(&said, "hello").await.expect("edits");

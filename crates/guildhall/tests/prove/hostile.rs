@@ -179,7 +179,7 @@ async fn serve(
         let began = Instant::now();
         match person.call(Method::POST, &path, Some(&body)).await {
             Outcome::Done(_) => times.push(began.elapsed()),
-            other => failed.push(format!("{other:?}")),
+            other @ (Outcome::Refused(..) | Outcome::Unknown) => failed.push(format!("{other:?}")),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -75,7 +75,7 @@ async fn run(mut server: Server) -> anyhow::Result<Seen> {
         let body = json!({"text": "to be kept", "key": format!("post-{n}")});
         match author.call(Method::POST, &path, Some(&body)).await {
             Outcome::Done(_) => {}
-            other => bail!("post {n}: {other:?}"),
+            other @ (Outcome::Refused(..) | Outcome::Unknown) => bail!("post {n}: {other:?}"),
         }
     }
     let tracer_id = tracer.id().and_then(|id| id.try_into().ok());
@@ -152,16 +152,14 @@ fn read(trace: &str) -> Seen {
         let file = file.0.trim_end_matches(')');
         match name {
             // A sync counts when it is done and well.
-            "fdatasync" | "fsync" => {
-                if !is_begin && call.ends_with("= 0") && file.ends_with("timeline.db-wal") {
-                    syncs += 1;
-                }
+            "fdatasync" | "fsync"
+                if !is_begin && call.ends_with("= 0") && file.ends_with("timeline.db-wal") =>
+            {
+                syncs += 1;
             }
             // A request counts as come as late as possible, when it was read.
-            "read" | "recvfrom" => {
-                if !is_begin && call.contains("\"POST /api/v1/channels/") {
-                    waiting.insert(file, syncs);
-                }
+            "read" | "recvfrom" if !is_begin && call.contains("\"POST /api/v1/channels/") => {
+                waiting.insert(file, syncs);
             }
             // An answer counts as gone as early as possible, when its writing began.
             "write" | "writev" | "sendto" => {

@@ -16,7 +16,7 @@ const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// SETTINGS_INITIAL_WINDOW_SIZE
+/// The setting of how much may be sent on a stream before its reader asks for more.
 const WINDOW: u16 = 4;
 /// `GET / http a`, from the static table and one literal: ":method: GET", ":scheme: http", ":path: /", ":authority: a".
 const HEAD: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, b'a'];

@@ -24,7 +24,7 @@ pub(super) async fn slow_body(hall: Hall) -> anyhow::Result<()> {
 /// Announces a body of 10 MiB.
 pub(super) async fn large_body(hall: Hall) -> anyhow::Result<()> {
     let mut head = post(&hall, 10 << 20);
-    head.extend_from_slice(&[b' '; 64 << 10]);
+    head.extend_from_slice(&vec![b' '; 64 << 10]);
     expect_answer(&hall, &head, &[" 413 "]).await
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn large_chunks(hall: Hall) -> anyhow::Result<()> {
     .into_bytes();
     for _ in 0..32 {
         sent.extend_from_slice(b"10000\r\n");
-        sent.extend_from_slice(&[b' '; 64 << 10]);
+        sent.extend_from_slice(&vec![b' '; 64 << 10]);
         sent.extend_from_slice(b"\r\n");
     }
     // Cut while it still writes, a client may not get to read the answer.

@@ -34,7 +34,7 @@ pub(super) async fn control_in_parts(hall: Hall) -> anyhow::Result<()> {
 
 /// Announces 5 MiB.
 pub(super) async fn oversized(hall: Hall) -> anyhow::Result<()> {
-    let mut head = vec![TEXT, 0x80 | 127];
+    let mut head = vec![TEXT, 0x80 | 0x7f];
     head.extend_from_slice(&(5_u64 << 20).to_be_bytes());
     head.extend_from_slice(&MASK);
     cut(&hall, &head).await
@@ -126,7 +126,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         Ok(short) if short < 126 => frame.push(0x80 | short),
         _ => {
             let length = u16::try_from(payload.len()).expect("less than 64 KiB");
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7e);
             frame.extend_from_slice(&length.to_be_bytes());
         }
     }

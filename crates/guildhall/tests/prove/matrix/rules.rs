@@ -9,6 +9,17 @@ use serde_json::{Value, json};
 use super::world::{Signed, Who, World, unique};
 
 const TEXT: &str = include_str!("rules.txt");
+/// Cases whose answers must not differ in any word: a message that is elsewhere, and none.
+const ALIKE: [(&str, &str); 2] = [
+    (
+        "a message of another channel is read through the own one",
+        "a message that is not there is read through the own channel",
+    ),
+    (
+        "a message of another channel is marked as read in the own one",
+        "a message that is not there is marked as read in the own channel",
+    ),
+];
 
 /// Tries all cases; returns what is not as the table says.
 pub(crate) async fn judge(world: &World) -> anyhow::Result<Vec<String>> {
@@ -22,6 +33,12 @@ pub(crate) async fn judge(world: &World) -> anyhow::Result<Vec<String>> {
     cases.people().await?;
     cases.direct().await?;
     cases.crossed().await?;
+    for (one, two) in ALIKE {
+        let (one, two) = (cases.words(one), cases.words(two));
+        if one.is_none() || one != two {
+            wrong.push(format!("not theirs and absent differ: {one:?} and {two:?}"));
+        }
+    }
     for (case, status, answer) in cases.found {
         match expected.remove(case) {
             Some(wanted) if wanted == status => {}
@@ -55,6 +72,14 @@ struct Cases<'w> {
 }
 
 impl Cases<'_> {
+    /// What a case was answered with, but for the name of the call.
+    fn words(&self, case: &str) -> Option<Value> {
+        let (_, _, answer) = self.found.iter().find(|(found, ..)| *found == case)?;
+        let mut answer = answer.clone();
+        answer.as_object_mut()?.remove("correlationId");
+        Some(answer)
+    }
+
     async fn messages(&mut self) -> anyhow::Result<()> {
         let (world, door) = (self.world, self.world.door());
         let channel = world.ours.channel.clone();
@@ -252,6 +277,14 @@ impl Cases<'_> {
             &format!("{channel}/read"),
             owner,
             Some(&json!({"messageId": world.theirs.message})),
+        )
+        .await?;
+        self.make(
+            "a message that is not there is marked as read in the own channel",
+            Method::PUT,
+            &format!("{channel}/read"),
+            owner,
+            Some(&json!({"messageId": world.absent.message})),
         )
         .await
     }

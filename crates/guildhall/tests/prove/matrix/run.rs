@@ -126,6 +126,25 @@ impl<'w> Run<'w> {
             self.wrong
                 .push(format!("{name}: an internal rpc has an http rule"));
         }
+        let service = rpc.parent_service().full_name().to_owned();
+        let known = "guildhall.chat.v1.MessageService";
+        for (asked, shown, is_there) in [
+            (known, "PostMessage", true),
+            (&service, rpc.name(), false),
+            ("", known, true),
+            ("", &service, false),
+        ] {
+            let said = self.caller.reflected(asked).await?;
+            let found = said
+                .windows(shown.len())
+                .any(|part| part == shown.as_bytes());
+            self.calls += 1;
+            if found != is_there {
+                self.wrong.push(format!(
+                    "{name}: asked for `{asked}`, reflection names {shown}: {found}"
+                ));
+            }
+        }
         let request = prost_reflect::DynamicMessage::new(rpc.input());
         for who in [Who::Anonymous, Who::Stranger, Who::Owner] {
             let token = self.world.token(who);

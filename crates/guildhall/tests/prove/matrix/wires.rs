@@ -234,6 +234,25 @@ impl Caller {
         }))
     }
 
+    /// What reflection says of a symbol, or of the list of services where there is none.
+    pub(crate) async fn reflected(&self, symbol: &str) -> anyhow::Result<Bytes> {
+        /// `file_containing_symbol` and `list_services` of `ServerReflectionRequest`.
+        const SYMBOL: u8 = 4 << 3 | 2;
+        const LIST: u8 = 7 << 3 | 2;
+        let mut request = BytesMut::new();
+        request.put_u8(if symbol.is_empty() { LIST } else { SYMBOL });
+        request.put_u8(u8::try_from(symbol.len())?);
+        request.put(symbol.as_bytes());
+        let request = request.freeze();
+        let mut grpc = tonic::client::Grpc::new(self.grpc.clone());
+        grpc.ready().await?;
+        let outward = bearing(stream::once(async move { request }), None)?;
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+        let answers = grpc.streaming(outward, path.parse()?, Raw).await?;
+        let first = answers.into_inner().next().await;
+        Ok(first.context("reflection says nothing")??)
+    }
+
     async fn web(
         &self,
         path: &str,
@@ -451,7 +470,9 @@ fn flatten(name: &str, value: &Value, into: &mut Vec<(String, String)>) {
             }
         }
         Value::String(text) => into.push((name.to_owned(), text.clone())),
-        other => into.push((name.to_owned(), other.to_string())),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            into.push((name.to_owned(), value.to_string()));
+        }
     }
 }
 

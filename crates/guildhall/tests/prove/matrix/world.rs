@@ -171,7 +171,12 @@ impl World {
             Who::Anonymous => None,
             Who::SignedOut => Some(&self.signed_out),
             Who::Expired => Some(&self.expired),
-            signed_in => Some(&self.person(signed_in).token),
+            Who::Stranger
+            | Who::Guest
+            | Who::Member
+            | Who::Moderator
+            | Who::Owner
+            | Who::Former => Some(&self.person(who).token),
         }
     }
 
