@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`config`] is where settings come from; [`tasks`] is how everything ends; [`caller`] is who calls; [`token`]
 //! reads access tokens, [`access`] is what this process knows of rights; [`rules`] are the options of the protos; [`guard`] is the one
-//! stack of layers that every call passes, on every transport; [`link`] is how one service calls another; [`status`] turns errors
+//! stack of layers that every call passes, on every transport; [`link`] is how one service calls another; [`mod@status`] turns errors
 //! into answers; [`bus`] carries events and [`outbox`] sees to it that none is forgotten; [`telemetry`] and [`admin`] are what an
 //! operator sees.
 //!
