@@ -24,8 +24,8 @@ OURS = {
     "guildhall-store": "guildhall-kernel",
     "svc-*": "guildhall-kernel guildhall-proto guildhall-mesh guildhall-store",
     "guildhall-gateway": "guildhall-kernel guildhall-proto guildhall-mesh guildhall-transcode",
-    "guildhall-testkit": "guildhall-kernel guildhall-proto guildhall-mesh guildhall-store",
-    "guildhall-bench": "guildhall-kernel guildhall-proto guildhall-store",
+    "guildhall-testkit": "guildhall-kernel guildhall-proto guildhall-mesh",
+    "guildhall-bench": "guildhall-proto",
     "guildhall": "guildhall-kernel guildhall-proto guildhall-transcode guildhall-mesh guildhall-store guildhall-gateway svc-*",
 }
 # For tests only: any crate that depends on others of ours may use it as a dev-dependency, none otherwise.
