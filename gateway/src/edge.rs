@@ -133,13 +133,15 @@ impl EdgeParts {
             Err(misfit) => return misfit.into_response(correlation),
         };
         known.wire = Some(wire);
+        if let Err(refused) = self.limits.count_address(client.address) {
+            return wire.refuse(&refused, correlation);
+        }
         if let Some(answer) = cors::preflight(&self.auth.origins, &request) {
             return answer;
         }
         let target = Target::of(&request, wire, &self.rpcs, &self.transcoder);
 
         let admitted = async {
-            self.limits.count_address(client.address)?;
             self.auth.admit(&mut request, client, wire, &target)?;
             known.user = self.auth.user(&request).await;
             let counted = known.user.filter(|_| target.counts_people());
