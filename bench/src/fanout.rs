@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::mpsc};
 
@@ -19,6 +19,8 @@ use crate::{
 
 /// How many posts make a round.
 const POSTS: usize = 20;
+/// What they say; a frame that holds it is a delivery.
+const TEXT: &str = "to all of you";
 
 /// Prints deliveries per second of one post to many sockets, beside a loop of write() with the same bytes and the same readers.
 pub(crate) async fn run(server: &Path, rounds: usize) -> anyhow::Result<()> {
@@ -32,18 +34,16 @@ pub(crate) async fn run(server: &Path, rounds: usize) -> anyhow::Result<()> {
         let mut listening =
             Readers::over(sockets::open_all(&hall.http, &readers, &channel, count).await?);
         let path = format!("/channels/{channel}/messages");
-        let post = async |n: String| {
-            poster
-                .post(&path, &json!({"text": "to all of you", "key": n}))
-                .await
-        };
+        let post = async |n: String| poster.post(&path, &json!({"text": TEXT, "key": n})).await;
 
-        // The first post also tells how long a frame is.
+        // The loop of write() sends what our readers got of the first post, byte for byte.
         post("first".into()).await?;
-        let frame = listening.quiet().await;
-        let (address, tell) = limit::writer(count, vec![b'x'; frame])?;
-        let mut plain =
-            Readers::over(try_join_all((0..count).map(|_| TcpStream::connect(address))).await?);
+        let frame = listening.all_have().await?;
+        let (address, tell) = limit::writer(count, frame)?;
+        // Few at once: what does not fit a listener's queue of connections is lost without a word.
+        let connecting = (0..count).map(|_| TcpStream::connect(address));
+        let connected = stream::iter(connecting).buffer_unordered(sockets::AT_ONCE);
+        let mut plain = Readers::over(connected.try_collect().await?);
 
         let (mut ours, mut at_best) = (Vec::new(), Vec::new());
         for round in 0..rounds {
@@ -51,7 +51,7 @@ pub(crate) async fn run(server: &Path, rounds: usize) -> anyhow::Result<()> {
             for n in 0..POSTS {
                 let began = Instant::now();
                 post(format!("{round}-{n}")).await?;
-                listening.all_have(frame).await?;
+                listening.all_have().await?;
                 record(&mut took, began.elapsed());
             }
             ours.push(as_round(count, took));
@@ -59,7 +59,7 @@ pub(crate) async fn run(server: &Path, rounds: usize) -> anyhow::Result<()> {
             for _ in 0..POSTS {
                 let began = Instant::now();
                 tell.send(()).context("the writer lives")?;
-                plain.all_have(frame).await?;
+                plain.all_have().await?;
                 record(&mut took, began.elapsed());
             }
             at_best.push(as_round(count, took));
@@ -80,50 +80,64 @@ fn as_round(count: usize, took: hdrhistogram::Histogram<u64>) -> Round {
     }
 }
 
-/// Sockets that are read all the time; what arrives is counted, not kept.
+/// Sockets that are read all the time. A message that arrives is counted; other frames, of the time or of presence, are not.
 struct Readers {
     count: usize,
-    arrived: mpsc::Receiver<usize>,
+    arrived: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Readers {
     fn over(sockets: Vec<TcpStream>) -> Self {
         let count = sockets.len();
         let (tell, arrived) = mpsc::channel(count);
-        for mut socket in sockets {
+        for socket in sockets {
             let tell = tell.clone();
-            tokio::spawn(async move {
-                let mut chunk = [0; 2048];
-                while let Ok(read @ 1..) = socket.read(&mut chunk).await {
-                    if tell.send(read).await.is_err() {
-                        return;
-                    }
-                }
-            });
+            tokio::spawn(read(socket, tell));
         }
         Self { count, arrived }
     }
 
-    /// Waits until nothing more comes; returns how many bytes each reader got.
-    async fn quiet(&mut self) -> usize {
-        let mut bytes = 0;
-        while let Ok(Some(read)) =
-            tokio::time::timeout(Duration::from_secs(1), self.arrived.recv()).await
-        {
-            bytes += read;
+    /// Waits until each reader has one more message; returns the last one's frame.
+    async fn all_have(&mut self) -> anyhow::Result<Vec<u8>> {
+        let mut last = Vec::new();
+        for n in 0..self.count {
+            let frame = tokio::time::timeout(Duration::from_secs(30), self.arrived.recv()).await;
+            last = frame
+                .with_context(|| format!("{} readers wait in vain", self.count - n))?
+                .context("readers live")?;
         }
-        bytes / self.count
+        Ok(last)
     }
+}
 
-    /// Waits until as many bytes came as if each reader got a frame. Frames of one round are as long as each other to a few bytes,
-    /// so all but the last few hundred bytes of all readers count.
-    async fn all_have(&mut self, frame: usize) -> anyhow::Result<()> {
-        let wanted = self.count * frame;
-        let mut bytes = 0;
-        while bytes < wanted.saturating_sub(frame / 2) {
-            let read = tokio::time::timeout(Duration::from_secs(30), self.arrived.recv()).await?;
-            bytes += read.context("readers live")?;
+async fn read(mut socket: TcpStream, tell: mpsc::Sender<Vec<u8>>) -> std::io::Result<()> {
+    let mut waiting = Vec::new();
+    let mut chunk = [0; 2048];
+    loop {
+        let read = socket.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(());
         }
-        Ok(())
+        waiting.extend_from_slice(&chunk[..read]);
+        while let Some(length) = frame_length(&waiting).filter(|length| *length <= waiting.len()) {
+            let frame: Vec<u8> = waiting.drain(..length).collect();
+            if frame
+                .windows(TEXT.len())
+                .any(|part| part == TEXT.as_bytes())
+                && tell.send(frame).await.is_err()
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How long the frame at the beginning is, header included: RFC 6455, section 5.2. A server's frames are not masked, and none of ours
+/// is longer than 64 KiB here.
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [_, 126, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([*high, *low]))),
+        [_, 126, ..] | [] | [_] => None,
+        [_, short, ..] => Some(2 + usize::from(*short)),
     }
 }

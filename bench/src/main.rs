@@ -21,7 +21,7 @@ mod posts;
 mod report;
 mod sockets;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +42,9 @@ struct Command {
     /// How long a round of load lasts, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// How many senders post at once; may be given several times.
+    #[arg(long, default_values_t = [1, 16, 64, 256])]
+    senders: Vec<usize>,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -74,7 +77,12 @@ async fn main() -> anyhow::Result<()> {
     let wanted = |one| what == one || what == What::All;
 
     if wanted(What::Posts) {
-        posts::run(&command.server, command.rounds, command.seconds).await?;
+        let posts = posts::Plan {
+            rounds: command.rounds,
+            time: Duration::from_secs(command.seconds),
+            senders: command.senders,
+        };
+        posts::run(&command.server, &posts).await?;
     }
     if wanted(What::Fanout) {
         fanout::run(&command.server, command.rounds).await?;

@@ -21,21 +21,34 @@ use crate::{
 
 const TEXT: &str = "the quick brown fox jumps over the lazy dog";
 
+/// How much is measured.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// How many rounds each contender takes.
+    pub(crate) rounds: usize,
+    /// How long a round lasts.
+    pub(crate) time: Duration,
+    /// How many post at once, one after the other.
+    pub(crate) senders: Vec<usize>,
+}
+
 /// Prints posts per second for each number of senders, by gRPC, by REST, and of the limit program.
-pub(crate) async fn run(server: &Path, rounds: usize, seconds: u64) -> anyhow::Result<()> {
+pub(crate) async fn run(server: &Path, plan: &Plan) -> anyhow::Result<()> {
     println!(
-        "\nposts: durable, one channel, {} bytes of text, {rounds} rounds of {seconds} s",
-        TEXT.len()
+        "\nposts: durable, one channel, {} bytes of text, {} rounds of {} s",
+        TEXT.len(),
+        plan.rounds,
+        plan.time.as_secs()
     );
-    let time = Duration::from_secs(seconds);
-    for senders in [1, 16, 64, 256] {
+    let time = plan.time;
+    for &senders in &plan.senders {
         let folder = tempfile::tempdir()?;
         let hall = Hall::start(server, folder.path())?;
         let http = Client::new();
         let person = Person::register(&http, &hall.http, "sender").await?;
         let channel = person.channel_with(&[]).await?;
         let (mut by_grpc, mut by_rest, mut at_best) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..rounds {
+        for round in 0..plan.rounds {
             by_grpc.push(grpc(&hall, &person, &channel, senders, time, round).await?);
             by_rest.push(rest(&person, &channel, senders, time, round).await?);
             let limit_folder = folder.path().to_owned();

@@ -13,7 +13,7 @@ use tokio::{
 use crate::{hall::Hall, people::Person};
 
 /// How many sockets are opened at once.
-const AT_ONCE: usize = 64;
+pub(crate) const AT_ONCE: usize = 64;
 
 /// Prints the server's memory for each of 5,000 sockets that listen and hear nothing.
 pub(crate) async fn run(server: &Path) -> anyhow::Result<()> {
