@@ -28,6 +28,7 @@ DEMOTES = {"SpaceService_UpdateMember", "SpaceService_RemoveMember"}
 BEYOND = {
     "not a token that this list gave out",
     "not a message of this channel",
+    "must name somebody else",
     "no such user",
     "is not the present password",
 }

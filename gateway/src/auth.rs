@@ -1,7 +1,8 @@
 //! Who sends a request: cookies become what services understand, and nothing that only we may say comes in from outside.
 //!
 //! A bearer header wins over cookies. A call that stands on a cookie has to prove that a page of ours makes it: by the CSRF token, that
-//! only an answer of ours can have told it, and by what the browser says of the page's origin.
+//! only an answer of ours can have told it, and by what the browser says of the page's origin. Under a name that anybody can point at us
+//! every page is of our origin, so there cookies do not count at all; neither do they over plain http beyond this machine.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use guildhall_kernel::{Kind, UserId};
@@ -15,7 +16,7 @@ use tonic::Status;
 
 use crate::{
     live::ByCookie,
-    peer::Client,
+    peer::{Client, Cookies},
     target::{START, Target},
     wire::{Wire, text},
 };
@@ -62,7 +63,7 @@ impl Auth {
     /// Dresses a request for the inside: strips what only we may say, says it, and turns cookies into a bearer.
     ///
     /// # Errors
-    /// REASON_CSRF or REASON_ORIGIN_REFUSED, where a cookie does not suffice.
+    /// REASON_CSRF or REASON_ORIGIN_REFUSED, where a cookie does not suffice; REASON_COOKIES_NEED_TLS, where none can.
     pub(crate) fn admit(
         &self,
         request: &mut Parts,
@@ -78,11 +79,16 @@ impl Auth {
         let path = target.rpc_path();
         // Who signs in or up is nobody yet: what an old cookie says does not matter, and must not stand in the way.
         let by_refresh = matches!(path, Some(START | REFRESH | LOGOUT));
-        if target.is_public_rpc() && !by_refresh {
+        let asks_nobody = target.is_public_rpc() && !by_refresh;
+        // And a page is the same for everybody.
+        if asks_nobody || matches!(target, Target::Page(_)) {
             brought = Brought::default();
         }
         if !by_refresh {
             brought.refresh = None;
+        }
+        if brought != Brought::default() {
+            may_count(client)?;
         }
 
         if matches!(target, Target::Live) && request.headers.contains_key(ORIGIN) {
@@ -103,7 +109,7 @@ impl Auth {
             }
         };
         say(inside::CLIENT, &client.address.to_string());
-        if client.keeps_cookies {
+        if client.cookies == Cookies::Count {
             say(inside::COOKIES_OK, "1");
         }
         if let Some(token) = &brought.refresh {
@@ -162,6 +168,24 @@ impl Auth {
             }
         }
     }
+}
+
+/// Whether cookies count at all on the way that this client came.
+fn may_count(client: &Client) -> Result<(), Status> {
+    let (reason, detail) = match client.cookies {
+        Cookies::Count => return Ok(()),
+        Cookies::NeedName => (
+            Reason::OriginRefused,
+            "cookies do not count under this name, which the hall does not know as its own: the setting gateway.public_origins lists \
+             its names; a bearer token counts under any",
+        ),
+        Cookies::NeedTls => (
+            Reason::CookiesNeedTls,
+            "over plain http cookies count on this machine only: come by https (a proxy that speaks it is named in the setting \
+             gateway.trusted_proxies), or with a bearer token",
+        ),
+    };
+    Err(refusal(Kind::Denied, reason, detail, &[], None))
 }
 
 /// What a request has to prove for its cookies to count.

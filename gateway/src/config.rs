@@ -13,6 +13,9 @@ guildhall_mesh::settings! {
         pub tls_cert: String = String::new(),
         /// File with the certificate's private key, PEM.
         pub tls_key: String = String::new(),
+        /// Where browsers find this hall, each like `https://hall.example.org`. Needed for cookies behind a proxy; this machine's own
+        /// names, bare addresses and, with `tls_cert`, the names in the certificate need no mention.
+        pub public_origins: Vec<String> = Vec::new(),
         /// Origins of other sites whose pages may call, each like `https://app.example.org`. The hall's own needs no mention.
         pub origins: Vec<String> = Vec::new(),
         /// Proxies in front of the hall, as addresses or networks like `10.0.0.0/8`. Only they are believed in X-Forwarded-For and

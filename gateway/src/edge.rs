@@ -128,14 +128,15 @@ impl EdgeParts {
         client: &Client,
         correlation: &str,
     ) -> Response<Body> {
-        let wire = match Wire::of(&request) {
+        let wire = Wire::of(&request);
+        known.wire = wire.ok();
+        if let Err(refused) = self.limits.count_address(client.address) {
+            return wire.unwrap_or(Wire::Http).refuse(&refused, correlation);
+        }
+        let wire = match wire {
             Ok(wire) => wire,
             Err(misfit) => return misfit.into_response(correlation),
         };
-        known.wire = Some(wire);
-        if let Err(refused) = self.limits.count_address(client.address) {
-            return wire.refuse(&refused, correlation);
-        }
         if let Some(answer) = cors::preflight(&self.auth.origins, &request) {
             return answer;
         }
@@ -223,7 +224,9 @@ impl EdgeParts {
             .get::<Remote>()
             .copied()
             .unwrap_or(unknown);
-        self.proxies.client(remote, &request.headers, &request.uri)
+        let names = &self.auth.origins.own;
+        self.proxies
+            .client(remote, &request.headers, &request.uri, names)
     }
 }
 

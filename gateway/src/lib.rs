@@ -2,7 +2,7 @@
 //! decides nothing about the hall's people or messages; it knows whose turn it is to answer.
 //!
 //! In the order of a request: [`accept`] takes the connection and bounds it; `edge` is the way of one request through everything else;
-//! `peer` says whose it is, `wire` and `target` what it speaks and wants; `cors`, `limits` and `auth` let it in; `arrival` waits for its
+//! `peer` and `host` say whose it is and whom it takes us for, `wire` and `target` what it speaks and wants; `cors`, `limits` and `auth` let it in; `arrival` waits for its
 //! body; `rest` and `rpc` hand it to a service over the links of `clients`; [`live`] and `start` are the gateway's own services, `tools`
 //! those of gRPC itself, `pages`, `keys` and `openapi` the hall's site; `pack` and `headers` dress the answer. `readiness` knows whether
 //! the services answer. [`config`] has the settings.
@@ -29,6 +29,7 @@ pub mod config;
 mod cors;
 mod edge;
 mod headers;
+mod host;
 mod keys;
 mod limits;
 pub mod live;
@@ -108,7 +109,7 @@ pub fn build(
     } = parts;
     settings.check_room()?;
     let proxies = Proxies::parse(&settings.trusted_proxies)?;
-    let origins = Origins::parse(&settings.origins)?;
+    let origins = Origins::parse(&settings.public_origins, &settings.origins)?;
 
     // What there is to call.
     let pool = guildhall_proto::pool();

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use guildhall_mesh::config::BadSettings;
-use http::{HeaderMap, Uri, header::HOST};
+use http::{HeaderMap, Uri};
+
+use crate::host::{Host, Names};
 
 /// The other end of a connection, as the socket has it.
 #[derive(Debug, Clone, Copy)]
@@ -21,10 +23,21 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// Whether it came by TLS.
     pub(crate) tls: bool,
-    /// Whether its browser will keep cookies of ours: by TLS, or on this machine.
-    pub(crate) keeps_cookies: bool,
+    /// Whether cookies count between its browser and us.
+    pub(crate) cookies: Cookies,
     /// The origin of this hall's own pages, as that client sees it.
     pub(crate) own_origin: Option<String>,
+}
+
+/// Whether cookies count on the way that a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cookies {
+    /// The browser keeps them, and shows them to this hall alone.
+    Count,
+    /// It is plain http beyond this machine, where browsers drop ours.
+    NeedTls,
+    /// It leads by a name that anybody can give to this machine.
+    NeedName,
 }
 
 /// The proxies in front of the hall, the only ones whose word counts.
@@ -54,7 +67,13 @@ impl Proxies {
 
     /// Finds the client of a request. Hops are read from the right: the last one that we do not trust is the client, and whatever it
     /// wrote to the left of itself is its own business.
-    pub(crate) fn client(&self, remote: Remote, headers: &HeaderMap, uri: &Uri) -> Client {
+    pub(crate) fn client(
+        &self,
+        remote: Remote,
+        headers: &HeaderMap,
+        uri: &Uri,
+        names: &Names,
+    ) -> Client {
         let socket = remote.address.ip().to_canonical();
         let behind_proxy = self.trust(socket);
         let address = if behind_proxy {
@@ -66,16 +85,22 @@ impl Proxies {
         // A proxy on this machine that nobody told us to trust makes strangers look local.
         let is_local =
             address.is_loopback() && (behind_proxy || !headers.contains_key("x-forwarded-for"));
-        let host = uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(|| headers.get(HOST)?.to_str().ok());
+        let host = Host::of(uri, headers);
+        // Behind our own certificate there is no need to ask: the browser has compared the name with it.
+        let is_ours = remote.tls || host.as_ref().is_some_and(|host| names.are_ours(host));
+        let cookies = if !is_ours {
+            Cookies::NeedName
+        } else if tls || (is_local && host.as_ref().is_some_and(Host::is_loopback)) {
+            Cookies::Count
+        } else {
+            Cookies::NeedTls
+        };
         let scheme = if tls { "https" } else { "http" };
         Client {
             address,
             tls,
-            keeps_cookies: tls || is_local,
-            own_origin: host.map(|host| format!("{scheme}://{}", host.to_ascii_lowercase())),
+            cookies,
+            own_origin: host.map(|host| format!("{scheme}://{}", host.as_str())),
         }
     }
 
@@ -178,6 +203,7 @@ mod tests {
     }
 
     fn client(proxies: &Proxies, socket: &str, headers: &[(&'static str, &str)]) -> Client {
+        let names = Names::parse(&["https://hall.example.org".into()]).expect("an origin");
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().expect("a value"));
@@ -186,7 +212,7 @@ mod tests {
             address: SocketAddr::new(socket.parse().expect("an address"), 4_000),
             tls: false,
         };
-        proxies.client(remote, &map, &Uri::from_static("/"))
+        proxies.client(remote, &map, &Uri::from_static("/"), &names)
     }
 
     #[test]
@@ -199,7 +225,7 @@ mod tests {
         let found = client(&proxies(&["10.0.0.0/8"]), "203.0.113.5", &headers);
 
         assert_eq!(found.address.to_string(), "203.0.113.5");
-        assert!(!found.tls && !found.keeps_cookies);
+        assert!(!found.tls && found.cookies != Cookies::Count);
     }
 
     #[test]
@@ -231,17 +257,100 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_kept_on_this_machine_and_behind_a_proxy_with_tls() {
-        let https = [
-            ("x-forwarded-for", "198.51.100.9"),
-            ("x-forwarded-proto", "https"),
-        ];
+    fn cookies_count_on_this_machine_and_by_tls_under_a_name_of_ours() {
+        use Cookies::{Count, NeedName, NeedTls};
+        let (none, some) = (proxies(&[]), proxies(&["127.0.0.1", "10.0.0.1"]));
+        let from = ("x-forwarded-for", "198.51.100.9");
+        let https = ("x-forwarded-proto", "https");
+        let host = |host| ("host", host);
 
-        assert!(client(&proxies(&[]), "127.0.0.1", &[]).keeps_cookies);
-        assert!(client(&proxies(&["10.0.0.1"]), "10.0.0.1", &https).keeps_cookies);
-        assert!(!client(&proxies(&["10.0.0.1"]), "10.0.0.1", &https[..1]).keeps_cookies);
-        // An unknown proxy on this machine.
-        assert!(!client(&proxies(&[]), "127.0.0.1", &https).keeps_cookies);
+        for (proxies, socket, headers, expected) in [
+            (&none, "127.0.0.1", vec![host("localhost:8080")], Count),
+            (&none, "127.0.0.1", vec![host("127.0.0.1:8080")], Count),
+            (&none, "::1", vec![host("[::1]:8080")], Count),
+            // A proxy on this machine that nobody told us of, with and without a word on its client.
+            (&none, "127.0.0.1", vec![host("hall.example.org")], NeedTls),
+            (&none, "127.0.0.1", vec![host("192.168.1.5")], NeedTls),
+            (&none, "127.0.0.1", vec![host("localhost"), from], NeedTls),
+            (
+                &none,
+                "127.0.0.1",
+                vec![host("localhost"), from, https],
+                NeedTls,
+            ),
+            // A domain that points here.
+            (
+                &none,
+                "127.0.0.1",
+                vec![host("evil.example:8080")],
+                NeedName,
+            ),
+            (&none, "127.0.0.1", vec![], NeedName),
+            // Another machine.
+            (
+                &none,
+                "192.168.1.9",
+                vec![host("192.168.1.5:8080")],
+                NeedTls,
+            ),
+            (&none, "192.168.1.9", vec![host("localhost:8080")], NeedTls),
+            (
+                &none,
+                "192.168.1.9",
+                vec![host("hall.example.org"), https],
+                NeedTls,
+            ),
+            // A proxy of ours; what it says of TLS can be said by a page of any domain that points at this machine, too.
+            (
+                &some,
+                "10.0.0.1",
+                vec![host("hall.example.org"), from, https],
+                Count,
+            ),
+            (
+                &some,
+                "10.0.0.1",
+                vec![host("hall.example.org"), from],
+                NeedTls,
+            ),
+            (
+                &some,
+                "10.0.0.1",
+                vec![host("10.0.0.2:8080"), from, https],
+                Count,
+            ),
+            (
+                &some,
+                "10.0.0.1",
+                vec![host("evil.example"), from, https],
+                NeedName,
+            ),
+            (
+                &some,
+                "127.0.0.1",
+                vec![host("evil.example"), https],
+                NeedName,
+            ),
+        ] {
+            let found = client(proxies, socket, &headers);
+            assert_eq!(found.cookies, expected, "{socket} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn behind_our_own_certificate_every_name_is_ours() {
+        let remote = Remote {
+            address: ([192, 168, 1, 9], 4_000).into(),
+            tls: true,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "any.example.org".parse().expect("a value"));
+
+        let found =
+            proxies(&[]).client(remote, &headers, &Uri::from_static("/"), &Names::default());
+
+        assert_eq!(found.cookies, Cookies::Count);
+        assert_eq!(found.own_origin.as_deref(), Some("https://any.example.org"));
     }
 
     #[test]

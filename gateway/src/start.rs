@@ -179,26 +179,26 @@ impl Start {
         })
     }
 
-    /// Asks auth and chat at the same time. The history waits for the list of channels only where nobody named one.
+    /// Asks auth and chat at the same time. The history waits for the list of channels only where nobody named one that can be read.
     async fn find(&self, caller: &Caller, wanted: Option<String>) -> Result<Found, Status> {
         let to_auth = self.links.auth.on_behalf(caller);
         let to_chat = self.links.chat.on_behalf(caller);
         let mut accounts = auth::account_service_client::AccountServiceClient::new(to_auth.clone());
         let mut spaces = auth::space_service_client::SpaceServiceClient::new(to_auth);
         let mut channels = chat::channel_service_client::ChannelServiceClient::new(to_chat.clone());
-        let messages = chat::message_service_client::MessageServiceClient::new(to_chat);
+        let mut messages = chat::message_service_client::MessageServiceClient::new(to_chat);
 
         let listed = async {
             let list = channels.list_channels(chat::ListChannelsRequest {
                 page_size: LISTED,
                 ..Default::default()
             });
-            if wanted.is_some() {
-                let (list, history) = tokio::try_join!(list, history(messages, wanted))?;
-                return Ok((list.into_inner().channels, history));
-            }
-            let channels = list.await?.into_inner().channels;
-            let history = history(messages, last_read(&channels)).await?;
+            let (list, named) = tokio::try_join!(list, history(&mut messages, wanted))?;
+            let channels = list.into_inner().channels;
+            let history = match named {
+                Some(history) => Some(history),
+                None => history(&mut messages, last_read(&channels)).await?,
+            };
             Ok((channels, history))
         };
         let account = accounts.get_me(auth::GetMeRequest {});
@@ -266,17 +266,20 @@ impl Start {
     }
 }
 
-/// The channel to show where nobody named one: the most recently active of those that the caller has read in, else the most
-/// recently active.
+/// The channel to show where nobody named one: the one that the caller last read in, else the most recently active.
 fn last_read(channels: &[ChannelState]) -> Option<String> {
-    let read = channels.iter().find(|channel| channel.read_seq > 0);
+    let read = channels.iter().filter_map(|channel| {
+        let at = channel.read_at.as_ref()?;
+        Some(((at.seconds, at.nanos), channel))
+    });
+    let read = read.max_by_key(|(at, _)| *at).map(|(_, channel)| channel);
     let chosen = read.or_else(|| channels.first())?;
     Some(chosen.channel.as_ref()?.id.clone())
 }
 
-/// The newest messages of a channel. One that is gone, or not the caller's any more, does not keep the app from opening.
+/// The newest messages of a channel; none of one that is gone or not the caller's any more, which does not keep the app from opening.
 async fn history(
-    mut messages: chat::message_service_client::MessageServiceClient<guildhall_mesh::Link>,
+    messages: &mut chat::message_service_client::MessageServiceClient<guildhall_mesh::Link>,
     channel: Option<String>,
 ) -> Result<Option<pb::StartHistory>, Status> {
     let Some(channel_id) = channel else {

@@ -161,7 +161,10 @@ impl Failure for AuthError {
         } else if let Self::WrongCurrentPassword = self {
             one("current_password", "is not the present password")
         } else if let Self::CookiesNeedTls = self {
-            one("cookie", "needs https beyond this machine")
+            one(
+                "cookie",
+                "needs https beyond this machine, and a name that the hall knows (setting gateway.public_origins)",
+            )
         } else if let Self::NamesTaken { username, email } = self {
             let username = username.then(|| FieldFault::new("username", "belongs to somebody"));
             let email = email.then(|| FieldFault::new("email", "belongs to an account"));

@@ -141,16 +141,16 @@ pub async fn build(
     let spaces = Spaces {
         store: store.clone(),
         access: access.clone(),
-        clock: clock.clone(),
+        clock,
         ids,
     };
-    let routes = grpc::routes(accounts, sessions, people, Arc::new(spaces), rights);
+    let routes = grpc::routes(accounts, sessions.clone(), people, Arc::new(spaces), rights);
 
     // What runs by itself.
     let journal: Arc<dyn Journal> = Arc::new(AuthJournal(store.entities().clone()));
     access.keep(&tasks, bus.clone());
     relay(&tasks, journal.clone(), bus);
-    upkeep::keep(&tasks, store.clone(), keys, clock);
+    upkeep::keep(&tasks, store.clone(), keys, sessions);
 
     Ok(Auth {
         routes,

@@ -43,11 +43,11 @@ pub struct Session {
     pub created_at: Time,
     /// When it last refreshed.
     pub used_at: Time,
-    /// When it ends if it does not refresh before.
+    /// When it ends if it does not refresh before; never after `ends_at`.
     pub idle_ends_at: Time,
     /// When it ends in any case.
     pub ends_at: Time,
-    /// When it was ended before its time.
+    /// When it was ended, before its time or because that had come.
     pub ended_at: Option<Time>,
     /// The number of its refresh token, from 1.
     pub generation: u32,
@@ -146,12 +146,7 @@ pub enum Changed {
 impl Session {
     /// Whether it may act at an instant.
     pub fn lives(&self, now: Time) -> bool {
-        self.ended_at.is_none() && now < self.ends_soonest()
-    }
-
-    /// When it ends if nothing happens.
-    pub fn ends_soonest(&self) -> Time {
-        self.idle_ends_at.min(self.ends_at)
+        self.ended_at.is_none() && now < self.idle_ends_at
     }
 }
 

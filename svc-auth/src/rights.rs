@@ -7,7 +7,7 @@ use guildhall_kernel::{Clock, Role, SessionId, SpaceId, UserId};
 use crate::{
     AuthError,
     keys::KeyRing,
-    model::{Space, SpaceKind},
+    model::{Membership, Space, SpaceKind},
     store::{Store, change, change::Changes, session, space},
 };
 
@@ -63,18 +63,18 @@ impl Rights {
         ))
     }
 
-    /// Every living space of a user.
-    pub(crate) async fn roles(
+    /// Every living space of a user, and the user's place in it.
+    pub(crate) async fn places(
         &self,
         user: UserId,
-    ) -> Result<(Vec<(SpaceId, Role)>, u64), AuthError> {
+    ) -> Result<(Vec<(SpaceId, Membership)>, u64), AuthError> {
         let read = self.store.entities().read();
         let as_of = change::head(read).await?;
         let spaces = space::of_user(read, user, None, None).await?;
         Ok((
             spaces
                 .into_iter()
-                .map(|(space, role)| (space.id, role))
+                .map(|(space, place)| (space.id, place))
                 .collect(),
             as_of,
         ))

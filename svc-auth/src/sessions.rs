@@ -20,6 +20,9 @@ use crate::{
 /// How long after its use a refresh token gets the same answer again, as after an answer that was lost.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// How many sessions are ended in one transaction.
+const TOGETHER: u64 = 500;
+
 /// The sessions of all accounts.
 pub(crate) struct Sessions {
     pub(crate) store: Store,
@@ -96,14 +99,15 @@ impl Sessions {
     ) -> Result<SignedIn, AuthError> {
         let now = self.clock.now();
         let token = self.mint.first(SessionId::of(self.ids.uuid()));
+        let ends_at = now.plus(self.settings.session_time());
         let opened = Session {
             id: token.session,
             user: account.person.id,
             agent: device.agent,
             created_at: now,
             used_at: now,
-            idle_ends_at: now.plus(self.settings.idle_time()),
-            ends_at: now.plus(self.settings.session_time()),
+            idle_ends_at: now.plus(self.settings.idle_time()).min(ends_at),
+            ends_at,
             ended_at: None,
             generation: token.generation,
             token_digest: token.digest(),
@@ -145,7 +149,7 @@ impl Sessions {
             && session.parent_digest == Some(digest);
         let next = self.mint.next(token);
         if is_present {
-            let idle_ends_at = now.plus(self.settings.idle_time());
+            let idle_ends_at = now.plus(self.settings.idle_time()).min(session.ends_at);
             if !session::rotate(write, &session, next.digest(), now, idle_ends_at).await? {
                 return Ok(Traded::Refused);
             }
@@ -214,6 +218,28 @@ impl Sessions {
             session::end(write, self.moment(), other).await?;
         }
         Ok(())
+    }
+
+    /// Ends the sessions whose time has come, so that it is told like any other end. Returns how many.
+    pub(crate) async fn end_overdue(&self) -> Result<usize, AuthError> {
+        let now = self.clock.now();
+        // Nearly always there are none, and no transaction is needed to see that.
+        if session::overdue(self.store.entities().read(), now, 1)
+            .await?
+            .is_empty()
+        {
+            return Ok(0);
+        }
+        let ended = self.store.write(async |write: &Write| {
+            let overdue = session::overdue(write, now, TOGETHER).await?;
+            for session in &overdue {
+                session::end(write, self.moment(), session).await?;
+            }
+            Ok(overdue.len())
+        });
+        let ended = ended.await?;
+        self.catch_up().await;
+        Ok(ended)
     }
 
     /// Applies what was just changed to this process's rights, so that it holds with the answer.

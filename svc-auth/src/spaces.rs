@@ -115,7 +115,11 @@ impl Spaces {
         let limit = Some(page.size as u64 + 1);
         let read = self.store.entities().read();
         let found = space::of_user(read, caller.user, after, limit).await?;
-        Ok(page.cut(found, |(space, _)| {
+        let mine = found
+            .into_iter()
+            .map(|(space, place)| (space, place.role))
+            .collect();
+        Ok(page.cut(mine, |(space, _): &Mine| {
             place(space.created_at, space.id.bytes())
         }))
     }
@@ -133,14 +137,15 @@ impl Spaces {
     #[tracing::instrument(name = "auth.rename_space", skip_all)]
     pub(crate) async fn rename(
         &self,
-        caller: &Caller,
-        id: SpaceId,
+        standing: Standing,
         name: Option<SpaceName>,
     ) -> Result<Mine, AuthError> {
+        let Standing { space: id, role } = standing;
         self.store
             .write(async |write: &Write| {
-                let (mut space, role) = standing(write, id, caller.user).await?;
-                rules::may_rename(space.kind, role)?;
+                let found = space::load(write, id).await?.filter(Space::lives);
+                let mut space = found.ok_or(AuthError::NotFound("space"))?;
+                rules::may_rename(space.kind)?;
                 if let Some(name) = name
                     .map(SpaceName::into_string)
                     .filter(|name| *name != space.name)

@@ -71,7 +71,7 @@ impl Channels {
         Ok(self.store.ensure_direct(channel, caller.user).await?)
     }
 
-    /// Makes a channel in a team. The same key again gets the same channel.
+    /// Makes a channel in a team. The same key again gets the same channel, as long as that is there.
     #[tracing::instrument(name = "chat.create_channel", skip_all, fields(space = %wanted.space))]
     pub async fn create(&self, caller: &Caller, wanted: Wanted) -> Result<Channel, ChatError> {
         if self
@@ -93,7 +93,7 @@ impl Channels {
         match self.store.create(new).await? {
             Created::New(channel) | Created::Repeat(channel) => Ok(channel),
             Created::NameTaken => Err(ChatError::NameTaken),
-            Created::KeyReused => Err(ChatError::KeyReused),
+            Created::Deleted => Err(ChatError::ChannelDeleted),
             Created::SpaceClosed => Err(ChatError::NoSuchSpace),
         }
     }

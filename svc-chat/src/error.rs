@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use guildhall_kernel::{Failure, FieldFault, Kind};
-use guildhall_mesh::{Reason, Reasoned, access::Refused};
+use guildhall_mesh::{Reason, Reasoned};
 use tonic::Status;
 
 use crate::store::StoreError;
@@ -29,9 +29,9 @@ pub enum ChatError {
     /// Another channel of the space has this name.
     #[error("a channel of the space has this name")]
     NameTaken,
-    /// The caller's key made a channel elsewhere.
-    #[error("the key was used for a channel of another space")]
-    KeyReused,
+    /// The channel that the caller's key made was deleted since.
+    #[error("the channel was deleted")]
+    ChannelDeleted,
     /// Direct conversations keep their shape.
     #[error("a direct conversation keeps its people and its shape")]
     DirectIsFixed,
@@ -47,9 +47,6 @@ pub enum ChatError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Rights could not be asked for.
-    #[error(transparent)]
-    Access(#[from] Refused),
     /// Auth did not answer.
     #[error("a part of the hall does not answer just now")]
     AuthAway(#[source] Status),
@@ -70,18 +67,20 @@ impl Failure for ChatError {
         match self {
             Self::NoSuchSpace | Self::NoSuchChannel | Self::NoSuchMessage => Kind::NotFound,
             Self::Fields(_) => Kind::Invalid,
-            Self::NameTaken | Self::KeyReused => Kind::Exists,
-            Self::DirectIsFixed | Self::MessageDeleted | Self::TooFarBack => Kind::State,
+            Self::NameTaken => Kind::Exists,
+            Self::ChannelDeleted
+            | Self::DirectIsFixed
+            | Self::MessageDeleted
+            | Self::TooFarBack => Kind::State,
             Self::NotAuthor => Kind::Denied,
             Self::Store(error) => match error {
                 StoreError::Full => Kind::State,
-                StoreError::Busy
-                | StoreError::Closed
-                | StoreError::OutcomeUnknown(_)
-                | StoreError::Refused(_) => Kind::Unavailable,
+                StoreError::Busy => Kind::Exhausted,
+                StoreError::Closed | StoreError::OutcomeUnknown(_) | StoreError::Refused(_) => {
+                    Kind::Unavailable
+                }
                 StoreError::Broken(_) => Kind::Internal,
             },
-            Self::Access(refused) => refused.kind(),
             Self::AuthAway(_) => Kind::Unavailable,
             Self::AuthRefused(_) => Kind::Internal,
         }
@@ -91,16 +90,15 @@ impl Failure for ChatError {
         let field = match self {
             Self::Fields(faults) => return faults.clone(),
             Self::NameTaken => "name",
-            Self::KeyReused => "key",
             Self::NoSuchSpace
             | Self::NoSuchChannel
             | Self::NoSuchMessage
+            | Self::ChannelDeleted
             | Self::DirectIsFixed
             | Self::NotAuthor
             | Self::MessageDeleted
             | Self::TooFarBack
             | Self::Store(_)
-            | Self::Access(_)
             | Self::AuthAway(_)
             | Self::AuthRefused(_) => return Vec::new(),
         };
@@ -114,7 +112,7 @@ impl Reasoned for ChatError {
             Self::NoSuchSpace | Self::NoSuchChannel | Self::NoSuchMessage => Reason::NotFound,
             Self::Fields(_) => Reason::BadField,
             Self::NameTaken => Reason::ChannelNameTaken,
-            Self::KeyReused => Reason::KeyReused,
+            Self::ChannelDeleted => Reason::ChannelDeleted,
             Self::DirectIsFixed => Reason::DirectIsFixed,
             Self::NotAuthor => Reason::NotAuthor,
             Self::MessageDeleted => Reason::MessageDeleted,
@@ -127,17 +125,13 @@ impl Reasoned for ChatError {
                 StoreError::Refused(_) => Reason::StoreRefused,
                 StoreError::Broken(_) => Reason::Unspecified,
             },
-            Self::Access(refused) => refused.reason(),
             Self::AuthAway(_) => Reason::Busy,
             Self::AuthRefused(_) => Reason::Unspecified,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        if let Self::Access(refused) = self {
-            return refused.retry_after();
-        }
-        (self.kind() == Kind::Unavailable).then_some(SOON)
+        matches!(self.kind(), Kind::Exhausted | Kind::Unavailable).then_some(SOON)
     }
 }
 
@@ -168,14 +162,19 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_did_nothing_is_worth_another_try_and_a_full_channel_is_not() {
-        let busy = status(ChatError::from(StoreError::Busy));
+    fn a_full_queue_says_when_to_come_back_and_a_full_channel_does_not() {
+        let busy = ChatError::from(StoreError::Busy);
         let full = ChatError::from(StoreError::Full);
 
         assert_eq!(
-            (busy.code(), reason(&busy)),
-            (tonic::Code::Unavailable, Reason::Busy)
+            (busy.kind(), busy.retry_after()),
+            (Kind::Exhausted, Some(SOON))
         );
         assert_eq!((full.kind(), full.retry_after()), (Kind::State, None));
+        let busy = status(busy);
+        assert_eq!(
+            (busy.code(), reason(&busy)),
+            (tonic::Code::ResourceExhausted, Reason::Busy)
+        );
     }
 }

@@ -1,14 +1,18 @@
 //! Many channels at once, each with how far it has come.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use guildhall_kernel::{ChannelId, Listed, Page, SpaceId, Time, UserId};
-use guildhall_mesh::{Caller, access::Access};
+use guildhall_mesh::{Call, Caller};
 
 use crate::{
     answer,
     error::ChatError,
-    model::{Channel, ChannelKind, ChannelState, Epoch, Head, Seq},
+    model::{Channel, ChannelKind, ChannelState, Epoch, Head, Mark, Seq},
+    peers::Auth,
     store::{ChannelStore, Newest, Timeline},
 };
 
@@ -18,8 +22,8 @@ pub struct Feed {
     pub store: Arc<ChannelStore>,
     /// Their logs.
     pub timeline: Arc<dyn Timeline>,
-    /// Who is where.
-    pub access: Access,
+    /// Who knows who is where, and since when.
+    pub auth: Auth,
 }
 
 /// A channel and how far it has come, for the live feed.
@@ -54,8 +58,8 @@ impl Feed {
             .after_array()
             .map_err(|wrong| ChatError::field("page_token", wrong))?
             .map(Activity::from_bytes);
-        let roles = self.access.roles(caller.user).await?;
-        let spaces: Vec<_> = roles.into_iter().map(|(space, _)| space).collect();
+        let joined = self.auth.joined(&caller.call, caller.user).await?;
+        let spaces: Vec<_> = joined.keys().copied().collect();
         let kinds = if kinds.is_empty() {
             &ChannelKind::ALL
         } else {
@@ -73,8 +77,9 @@ impl Feed {
         page.size = page.size.min(answer::fitting(weights));
         let mut listed = page.cut(states, |state| Activity::of(state).bytes().to_vec());
 
-        let ids: Vec<_> = listed.items.iter().map(|state| state.channel.id).collect();
-        let marks = self.timeline.marks(caller.user, &ids).await?;
+        let channels = listed.items.iter().map(|state| &state.channel);
+        let asked = since(&joined, channels);
+        let marks = self.timeline.marks(caller.user, &asked).await?;
         for (state, read) in listed.items.iter_mut().zip(marks) {
             state.read = read;
         }
@@ -84,6 +89,7 @@ impl Feed {
     /// The living channels of some spaces and some channels by id, each once, with the marks of one reader where one is given.
     pub async fn heads(
         &self,
+        call: &Call,
         reader: Option<UserId>,
         spaces: &[SpaceId],
         ids: &[ChannelId],
@@ -102,15 +108,19 @@ impl Feed {
         let ids: Vec<_> = channels.iter().map(|channel| channel.id).collect();
         // The marks first: a mark is never above its head then.
         let marks = match reader {
-            Some(reader) => self.timeline.marks(reader, &ids).await?,
-            None => vec![Seq::default(); ids.len()],
+            Some(reader) => {
+                let joined = self.auth.joined(call, reader).await?;
+                let asked = since(&joined, &channels);
+                self.timeline.marks(reader, &asked).await?
+            }
+            None => vec![Mark::default(); ids.len()],
         };
         let newest = self.timeline.heads(&ids).await?;
         let each = channels.into_iter().zip(newest).zip(marks);
-        let head = |((channel, newest), read): ((_, Newest), _)| ChannelHead {
+        let head = |((channel, newest), mark): ((_, Newest), Mark)| ChannelHead {
             channel,
             head: newest.head,
-            read,
+            read: mark.seq,
             updated_at: newest.message.map(|message| message.posted_at),
         };
         Ok(each.map(head).collect())
@@ -122,11 +132,24 @@ impl Feed {
         let state = |(channel, Newest { head, message })| ChannelState {
             channel,
             head,
-            read: Seq::default(),
+            read: Mark::default(),
             newest: message,
         };
         Ok(channels.into_iter().zip(newest).map(state).collect())
     }
+}
+
+/// Since when a reader may read each channel; from the beginning where auth knows no place of theirs.
+fn since<'a>(
+    joined: &HashMap<SpaceId, Time>,
+    channels: impl IntoIterator<Item = &'a Channel>,
+) -> Vec<(ChannelId, Time)> {
+    let beginning = Time::from_micros(i64::MIN);
+    let came = |space| joined.get(space).copied().unwrap_or(beginning);
+    channels
+        .into_iter()
+        .map(|channel| (channel.id, came(&channel.space)))
+        .collect()
 }
 
 /// The place of a channel among the caller's: when it was last active, and its id among those of the same instant.

@@ -122,9 +122,10 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     let timeline: Arc<dyn Timeline> = engine.clone();
 
     // The rules.
+    let auth = Auth::new(auth);
     let channels = Arc::new(Channels {
         store: store.clone(),
-        auth: Auth::new(auth),
+        auth: auth.clone(),
         clock: clock.clone(),
         ids: ids.clone(),
     });
@@ -143,7 +144,7 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     let feed = Arc::new(Feed {
         store: store.clone(),
         timeline: timeline.clone(),
-        access: access.clone(),
+        auth,
     });
 
     // How they are called.

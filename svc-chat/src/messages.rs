@@ -128,15 +128,23 @@ impl Messages {
             .ok_or(ChatError::NoSuchMessage)
     }
 
-    /// Changes the text of the caller's own message.
+    /// Changes the text of the caller's own message; without a text it only judges whether the caller could.
     #[tracing::instrument(name = "chat.edit", skip_all, fields(message = %id))]
     pub async fn edit(
         &self,
         caller: &Caller,
         channel: ChannelId,
         id: MessageId,
-        text: Text,
+        text: Option<Text>,
     ) -> Result<Message, ChatError> {
+        let Some(text) = text else {
+            let present = self.message(channel, id).await?;
+            return match present.deleted_at {
+                _ if present.author != caller.user => Err(ChatError::NotAuthor),
+                Some(_) => Err(ChatError::MessageDeleted),
+                None => Ok(present),
+            };
+        };
         self.in_channel(channel, id).await?;
         outcome(
             self.timeline

@@ -30,6 +30,15 @@ pub struct Head {
     pub rev: Rev,
 }
 
+/// How far somebody has read in a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The last message read; 0 where there is none.
+    pub seq: Seq,
+    /// When they last read on; `None` where they never did.
+    pub read_at: Option<Time>,
+}
+
 /// Names the store that counts: new when it was made or restored from a backup. Positions of another epoch mean nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Epoch(pub Box<str>);

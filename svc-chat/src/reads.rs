@@ -39,14 +39,11 @@ impl Reads {
     ) -> Result<Moved, ChatError> {
         living(&self.store, channel).await?;
         if id.channel != channel || self.timeline.message(id).await?.is_none() {
-            return Err(ChatError::field(
-                "message_id",
-                "not a message of this channel",
-            ));
+            return Err(ChatError::NoSuchMessage);
         }
         let moved = self
             .timeline
-            .mark_read(channel, caller.user, id.seq)
+            .mark_read(channel, caller.user, id.seq, self.clock.now())
             .await?;
         self.tell(channel, caller.user, moved).await;
         Ok(moved)

@@ -26,8 +26,9 @@ pub struct Spaces {
 }
 
 impl Spaces {
-    /// Lets a newcomer begin at the newest message there was when they came, in every channel of the space. Marks only move up, so
-    /// what a person has read since, or before they went away, stays read.
+    /// Writes down where a newcomer begins: at the newest message there was when they came, in every channel of the space. Until then
+    /// it follows from when they came ([`Timeline::marks`]). Marks only move up, so what a person has read since, or before they went
+    /// away, stays read.
     async fn join(&self, space: SpaceId, user: UserId, at: Time) -> Result<(), ChatError> {
         for channel in self.store.of_spaces(&[space], &ChannelKind::ALL).await? {
             self.timeline.mark_read_until(channel.id, user, at).await?;

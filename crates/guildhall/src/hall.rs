@@ -15,10 +15,13 @@ use guildhall_mesh::{
 };
 use guildhall_store::FolderLock;
 use svc_auth::Auth;
-use svc_chat::{Chat, store::sqlite::Options};
+use svc_chat::Chat;
 use tracing::info;
 
 use crate::{doctor::machine::remedy, settings::Settings};
+
+#[cfg(feature = "sabotage")]
+mod fault;
 
 /// The databases in a data folder.
 pub const FILES: [&str; 3] = ["auth.db", "chat.db", "timeline.db"];
@@ -169,9 +172,14 @@ impl Common {
         auth: &Auth,
         links: &mut Links,
     ) -> anyhow::Result<Chat> {
+        #[cfg(not(feature = "sabotage"))]
+        let (timeline, auth_events) = (Default::default(), auth.journal.clone());
+        // A proof takes a guard away, to see itself go red.
+        #[cfg(feature = "sabotage")]
+        let (timeline, auth_events) = (fault::timeline(), fault::heard(auth.journal.clone()));
         let parts = svc_chat::Parts {
             data: data.to_owned(),
-            timeline: timeline(),
+            timeline,
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             tasks: tasks.clone(),
@@ -179,7 +187,7 @@ impl Common {
             access: auth.access.clone(),
             rules: self.rules.clone(),
             auth: links.between("chat", "auth")?,
-            auth_events: auth.journal.clone(),
+            auth_events,
         };
         svc_chat::build(&settings.chat, parts).await
     }
@@ -203,23 +211,6 @@ impl Common {
             },
         };
         guildhall_gateway::build(&settings.gateway, &settings.limits, &settings.live, parts)
-    }
-}
-
-/// How the timeline is run: as it should be.
-#[cfg(not(feature = "sabotage"))]
-fn timeline() -> Options {
-    Options::default()
-}
-
-/// How the timeline is run when a proof takes a guard away, to see itself go red.
-#[cfg(feature = "sabotage")]
-fn timeline() -> Options {
-    let fault = std::env::var("SABOTAGE").unwrap_or_default();
-    let faults = svc_chat::store::sqlite::Faults::named(&fault).unwrap_or_default();
-    Options {
-        faults,
-        ..Options::default()
     }
 }
 

@@ -78,6 +78,20 @@ impl<K: Named> Id<K> {
     }
 }
 
+impl UserId {
+    /// Reads a user id of a request, where `me` stands for who asks.
+    ///
+    /// # Errors
+    /// [`BadId`] for what is neither.
+    pub fn named(text: &str, me: Self) -> Result<Self, BadId> {
+        if text == "me" {
+            Ok(me)
+        } else {
+            Self::parse(text)
+        }
+    }
+}
+
 // Written out, because a derive would ask the same of `K`.
 impl<K> Clone for Id<K> {
     fn clone(&self) -> Self {
@@ -134,6 +148,15 @@ mod tests {
 
         assert_eq!(UserId::parse(&id.to_string()), Ok(id));
         assert_eq!(UserId::parse(&id.to_string().to_uppercase()), Ok(id));
+    }
+
+    #[test]
+    fn me_is_who_asks_and_any_other_id_is_read() {
+        let (me, other) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+
+        assert_eq!(UserId::named("me", me), Ok(me));
+        assert_eq!(UserId::named(&other.to_string(), me), Ok(other));
+        assert!(UserId::named("Me", me).is_err());
     }
 
     #[test]

@@ -80,7 +80,8 @@ struct Inner {
     keys_text: Mutex<Fetched>,
     /// Digest of a token -> what it says. Cleared when the keys change.
     tokens: Cache<[u8; 32], Verified>,
-    /// Sessions known to live -> whose. Absent: ask.
+    /// Sessions known to live -> whose. Absent: ask. Every end is told as a change, also where only its time has come, so none is kept
+    /// here.
     sessions: Cache<SessionId, UserId>,
     /// Known roles, and the absence of one is not kept. Absent: ask.
     roles: Cache<(UserId, SpaceId), Role>,

@@ -8,7 +8,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 
 #[cfg(feature = "sabotage")]
-mod fault;
+pub(crate) mod fault;
 
 /// The rules of every rpc of ours, by path: `/guildhall.chat.v1.MessageService/PostMessage`.
 #[derive(Debug, Clone)]

@@ -94,8 +94,8 @@ impl From<DbErr> for StoreError {
 impl Failure for StoreError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Busy
-            | Self::Full(_)
+            Self::Busy => Kind::Exhausted,
+            Self::Full(_)
             | Self::OutcomeUnknown(_)
             | Self::Damaged(_)
             | Self::Io(_)

@@ -5,30 +5,38 @@ use guildhall_mesh::{Reason, config::BadSettings, status::refusal};
 use http::{HeaderMap, Uri, header::ORIGIN};
 use tonic::Status;
 
-use crate::{peer::Client, wire::text};
+use crate::{host::Names, peer::Client, wire::text};
 
-/// The allowed origins beside the hall's own.
+/// The allowed origins.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Origins(Vec<String>);
+pub(crate) struct Origins {
+    /// The hall's own, beside the one that a request itself shows.
+    pub(crate) own: Names,
+    /// Those of other sites.
+    others: Vec<String>,
+}
 
 impl Origins {
-    /// Reads the list of the settings.
+    /// Reads the lists of the settings: by which names the hall goes, and the other sites.
     ///
     /// # Errors
     /// [`BadSettings`] for what is no origin; there is no wild card.
-    pub(crate) fn parse(texts: &[String]) -> Result<Self, BadSettings> {
-        let origins = texts.iter().map(|text| {
+    pub(crate) fn parse(own: &[String], others: &[String]) -> Result<Self, BadSettings> {
+        let origins = others.iter().map(|text| {
             is_origin(text).then(|| text.to_ascii_lowercase()).ok_or_else(|| {
                 let wrong = format!("`{text}` is no origin like https://app.example.org, without path or slash at the end");
                 BadSettings::new("gateway.origins", wrong)
             })
         });
-        Ok(Self(origins.collect::<Result<_, _>>()?))
+        Ok(Self {
+            own: Names::parse(own)?,
+            others: origins.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether it is the origin of another site that may call.
     pub(crate) fn lists(&self, origin: &str) -> bool {
-        self.0
+        self.others
             .iter()
             .any(|listed| listed.eq_ignore_ascii_case(origin))
     }
@@ -36,7 +44,9 @@ impl Origins {
     /// Whether a page of this origin may call: the hall's own, or a listed one.
     pub(crate) fn allow(&self, origin: &str, client: &Client) -> bool {
         let own = client.own_origin.as_deref();
-        own.is_some_and(|own| own.eq_ignore_ascii_case(origin)) || self.lists(origin)
+        own.is_some_and(|own| own.eq_ignore_ascii_case(origin))
+            || self.own.list(origin)
+            || self.lists(origin)
     }
 
     /// Checks that what the browser says of the calling page speaks for it. Where it says nothing there is nothing to check.
@@ -105,7 +115,7 @@ mod tests {
             "null",
             "",
         ] {
-            assert!(Origins::parse(&[bad.to_owned()]).is_err(), "{bad}");
+            assert!(Origins::parse(&[], &[bad.to_owned()]).is_err(), "{bad}");
         }
     }
 }

@@ -140,7 +140,8 @@ impl LiveServer {
         };
         let wire = request.extensions().get::<Wire>().copied();
         let request = request.into_inner();
-        let mut wanted = super::wish::Wanted::of(&request.subscribe.unwrap_or_default());
+        let wish = request.subscribe.unwrap_or_default();
+        let mut wanted = super::wish::Wanted::of(&wish, caller.user);
         if !request.last_event_id.is_empty() {
             self.go_on(&mut wanted, &request.last_event_id, caller.user);
         }
@@ -199,11 +200,7 @@ impl LiveServer {
         let caller = Caller::of(&request)?;
         let mut users = Vec::new();
         for (at, id) in request.into_inner().user_ids.iter().enumerate() {
-            let user = if id == "me" {
-                Ok(caller.user)
-            } else {
-                UserId::parse(id)
-            };
+            let user = UserId::named(id, caller.user);
             let bad = |_| bad_field(&format!("user_ids[{at}]"), "must be a user id or `me`");
             users.push(user.map_err(bad)?);
         }

@@ -100,7 +100,10 @@ impl Session {
         }
         let mut session = Self::open(hub, places, &credentials, correlation).await?;
         match hello.subscribe {
-            Some(wish) => session.subscribe(first.id, Wanted::of(&wish), false),
+            Some(wish) => {
+                let wanted = Wanted::of(&wish, session.reader.user);
+                session.subscribe(first.id, wanted, false);
+            }
             None => session.done(first.id),
         }
         Ok(session)
@@ -192,7 +195,7 @@ impl Session {
         let obeyed = match frame.body {
             Some(Body::Hello(hello)) => self.renew(id, hello).await,
             Some(Body::Subscribe(wish)) => {
-                self.subscribe(id, Wanted::of(&wish), false);
+                self.subscribe(id, Wanted::of(&wish, self.reader.user), false);
                 return;
             }
             Some(Body::Typing(typing)) => self.typing(&typing.channel_id).await,
@@ -220,7 +223,7 @@ impl Session {
         let Some(wish) = hello.subscribe else {
             return Ok(true);
         };
-        self.subscribe(id, Wanted::of(&wish), false);
+        self.subscribe(id, Wanted::of(&wish, self.reader.user), false);
         Ok(false)
     }
 

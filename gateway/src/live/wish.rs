@@ -57,14 +57,16 @@ pub(crate) enum Start {
 }
 
 impl Wanted {
-    /// Reads a client's wish, the rules of which were checked.
-    pub(crate) fn of(subscribe: &pb::Subscribe) -> Self {
+    /// Reads the wish of `reader`, the rules of which were checked.
+    pub(crate) fn of(subscribe: &pb::Subscribe, reader: UserId) -> Self {
         let mut wish = Wish {
             everything: subscribe.space_ids.is_empty() && subscribe.channel_ids.is_empty(),
             spaces: ids(&subscribe.space_ids, SpaceId::parse),
             channels: ids(&subscribe.channel_ids, ChannelId::parse),
             typing: ids(&subscribe.typing_channel_ids, ChannelId::parse),
-            people: ids(&subscribe.presence_user_ids, UserId::parse),
+            people: ids(&subscribe.presence_user_ids, |text| {
+                UserId::named(text, reader)
+            }),
         };
         wish.tidy();
         let seen = subscribe
@@ -199,11 +201,12 @@ mod tests {
     }
 
     fn wanted(spaces: &[u8], channels: &[u8]) -> Wanted {
-        Wanted::of(&pb::Subscribe {
+        let wish = pb::Subscribe {
             space_ids: spaces.iter().map(|n| space(*n).to_string()).collect(),
             channel_ids: channels.iter().map(|n| channel(*n).to_string()).collect(),
             ..Default::default()
-        })
+        };
+        Wanted::of(&wish, UserId::from_bytes([1; 16]))
     }
 
     #[test]

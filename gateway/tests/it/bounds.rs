@@ -112,6 +112,60 @@ async fn whoever_calls_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn what_no_wire_takes_counts_against_its_address_like_everything_else() {
+    let hall = hall_with(GatewaySettings::default(), three_requests()).await;
+    let misfit = |kind: &'static str| {
+        client()
+            .post(hall.url(GET_ME))
+            .header("content-type", kind)
+            .send()
+    };
+
+    for (kind, status) in [
+        ("application/grpc+json", 415),
+        ("application/grpc", 505),
+        ("application/grpc-web+json", 415),
+    ] {
+        assert_eq!(misfit(kind).await.expect("answers").status(), status);
+    }
+    let refused = misfit("application/grpc").await.expect("answers");
+    assert!(refused.headers().contains_key("retry-after"));
+    let (status, refused) = problem(refused).await;
+
+    assert_eq!(
+        (status, &refused["reason"]),
+        (429, &"REASON_RATE_LIMITED".into())
+    );
+}
+
+#[tokio::test]
+async fn what_browsers_ask_before_they_call_counts_against_their_address_like_everything_else() {
+    let listed = "https://app.example.org";
+    let settings = GatewaySettings {
+        origins: vec![listed.into()],
+        ..GatewaySettings::default()
+    };
+    let hall = hall_with(settings, three_requests()).await;
+    let ask = || {
+        client()
+            .request(http::Method::OPTIONS, hall.url("/api/v1/auth/me"))
+            .header("origin", listed)
+            .header("access-control-request-method", "PATCH")
+            .send()
+    };
+
+    for _ in 0..3 {
+        assert_eq!(ask().await.expect("answers").status(), 204);
+    }
+    let (status, refused) = problem(ask().await.expect("answers")).await;
+
+    assert_eq!(
+        (status, &refused["reason"]),
+        (429, &"REASON_RATE_LIMITED".into())
+    );
+}
+
+#[tokio::test]
 async fn large_bodies_are_refused_before_anybody_parses_them() {
     let hall = hall().await;
     let patch = |client: reqwest::Client, body: reqwest::Body| {
@@ -237,4 +291,13 @@ async fn a_soft_stop_takes_no_new_connection_and_finishes_what_was_begun() {
     );
     assert!(TcpStream::connect(hall.address).await.is_err());
     assert!(!*hall.gateway.ready().borrow());
+}
+
+/// Three requests of an address, and then one a minute.
+fn three_requests() -> LimitSettings {
+    LimitSettings {
+        address_burst: 3,
+        address_per_minute: 1,
+        ..roomy()
+    }
 }

@@ -5,6 +5,7 @@ mod connections;
 mod cookies;
 mod hidden;
 mod live_mount;
+mod names;
 mod opening;
 mod site;
 mod sites;

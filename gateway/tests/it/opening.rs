@@ -24,18 +24,22 @@ fn message(author: &str, text: &str) -> chat::Message {
     }
 }
 
-/// Two channels; Bob wrote last in the first, which Alice never read; in the second Carol wrote to Alice.
+/// Two channels; Bob wrote last in the first, where Alice was once; in the second, where she was last, Carol wrote to her.
 fn furnish(hall: &Hall) {
-    let channel = |n, read_seq, author: u128| chat::ChannelState {
+    let channel = |n, read_at, author: u128| chat::ChannelState {
         channel: Some(chat::Channel {
             id: id(n),
             ..Default::default()
         }),
-        read_seq,
+        read_seq: 7,
+        read_at: Some(prost_types::Timestamp {
+            seconds: read_at,
+            nanos: 0,
+        }),
         last_message: Some(message(&id(author), "last")),
         ..Default::default()
     };
-    let channels = vec![channel(101, 0, 0xb0b), channel(102, 7, 0xca401)];
+    let channels = vec![channel(101, 1_000, 0xb0b), channel(102, 2_000, 0xca401)];
     hall.services.answer(
         LIST_CHANNELS,
         &chat::ListChannelsResponse {
@@ -92,7 +96,7 @@ async fn an_app_gets_everything_that_it_shows_first() {
     assert_eq!(
         app["history"]["channelId"],
         id(102),
-        "the one that Alice has read in"
+        "the one that Alice last read in"
     );
     assert_eq!(
         (
@@ -138,7 +142,49 @@ async fn an_app_gets_everything_that_it_shows_first() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_gone_does_not_keep_an_app_from_opening() {
+async fn a_channel_that_is_gone_is_as_good_as_none() {
+    let hall = hall().await;
+    furnish(&hall);
+    hall.services
+        .refuse_once(LIST_MESSAGES, tonic::Status::not_found("no such channel"));
+
+    let answer = start(&hall, &serde_json::json!({"channelId": id(999)}))
+        .bearer_auth(hall.token())
+        .send()
+        .await;
+    let app: serde_json::Value = answer.expect("answers").json().await.expect("JSON");
+
+    assert_eq!(app["history"]["channelId"], id(102), "the last read");
+}
+
+#[tokio::test]
+async fn where_no_channel_was_read_the_newest_is_shown() {
+    let hall = hall().await;
+    furnish(&hall);
+    let channel = |n| chat::ChannelState {
+        channel: Some(chat::Channel {
+            id: id(n),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let listed = chat::ListChannelsResponse {
+        channels: vec![channel(101), channel(102)],
+        ..Default::default()
+    };
+    hall.services.answer(LIST_CHANNELS, &listed);
+
+    let answer = start(&hall, &serde_json::json!({}))
+        .bearer_auth(hall.token())
+        .send()
+        .await;
+    let app: serde_json::Value = answer.expect("answers").json().await.expect("JSON");
+
+    assert_eq!(app["history"]["channelId"], id(101));
+}
+
+#[tokio::test]
+async fn channels_that_are_gone_do_not_keep_an_app_from_opening() {
     let hall = hall().await;
     furnish(&hall);
     hall.services

@@ -43,6 +43,17 @@ async fn presence_comes_at_once_and_then_as_it_changes() {
 }
 
 #[tokio::test]
+async fn me_stands_for_the_reader_among_the_people_shown() {
+    let hall = hall().await;
+
+    let mut alice = Socket::open(&hall, ALICE, json!({"presenceUserIds": ["me"]})).await;
+
+    let presence = alice.until("presence").await["presence"].clone();
+    assert_eq!(presence["userId"], ALICE.to_string());
+    assert_eq!(presence["state"], "PRESENCE_STATE_ONLINE");
+}
+
+#[tokio::test]
 async fn strangers_look_offline_until_they_share_a_space_and_after() {
     let hall = hall().await;
     let mut stranger = Socket::open(&hall, STRANGER, json!({})).await;

@@ -59,9 +59,9 @@ impl AccessService for Handler {
     ) -> Reply<pb::ListRolesResponse> {
         let user = id(&request.get_ref().user_id, "user_id").map_err(status)?;
 
-        let (roles, as_of) = self.rights.roles(user).await.map_err(status)?;
+        let (places, as_of) = self.rights.places(user).await.map_err(status)?;
 
-        let roles = roles.into_iter().map(role_in_space).collect();
+        let roles = places.into_iter().map(role_in_space).collect();
         Ok(Response::new(pb::ListRolesResponse { roles, as_of }))
     }
 
@@ -125,7 +125,9 @@ impl access::Source for Source {
     }
 
     async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
-        self.rights.roles(user).await.map_err(status)
+        let (places, as_of) = self.rights.places(user).await.map_err(status)?;
+        let roles = places.into_iter().map(|(space, place)| (space, place.role));
+        Ok((roles.collect(), as_of))
     }
 
     async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Status> {

@@ -122,7 +122,7 @@ pub(super) fn signed_in<T: From<Tokens>>(signed_in: SignedIn, way: Way, now: Tim
     metadata.insert(REFRESH, secret(refresh_text)?);
     metadata.insert(
         REFRESH_AGE,
-        session.ends_soonest().since(now).as_secs().into(),
+        session.idle_ends_at.since(now).as_secs().into(),
     );
     Ok(answer)
 }

@@ -11,19 +11,28 @@ use crate::{
     AuthError,
     accounts::{Applicant, Changes},
     model::{
-        AccessChange, Account, Changed, DisplayName, Email, Login, Member, Person, Session, Space,
-        SpaceKind, SpaceName, StatusText, Username,
+        AccessChange, Account, Changed, DisplayName, Email, Login, Member, Membership, Person,
+        Session, Space, SpaceKind, SpaceName, StatusText, Username,
     },
     spaces::{Mine, NewTeam},
 };
 
 /// Reads an id, or `me`.
 pub(super) fn user_id(text: &str, field: &str, caller: &Caller) -> Result<UserId, AuthError> {
-    if text == "me" {
-        Ok(caller.user)
-    } else {
-        id(text, field)
-    }
+    field_of(field, UserId::named(text, caller.user))
+}
+
+/// Reads a list of ids, of which any may be `me`.
+pub(super) fn user_ids(
+    texts: &[String],
+    field: &str,
+    caller: &Caller,
+) -> Result<Vec<UserId>, AuthError> {
+    texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| user_id(text, &format!("{field}[{i}]"), caller))
+        .collect()
 }
 
 /// Reads an id.
@@ -110,19 +119,19 @@ impl From<pb::login_request::Account> for Login {
     }
 }
 
-impl TryFrom<pb::CreateSpaceRequest> for NewTeam {
-    type Error = AuthError;
-
-    fn try_from(request: pb::CreateSpaceRequest) -> Result<Self, AuthError> {
-        if request.kind() != pb::SpaceKind::Team {
-            return Err(AuthError::bad_field("kind", "must be SPACE_KIND_TEAM"));
-        }
-        Ok(Self {
-            name: field_of("name", SpaceName::parse(&request.name))?,
-            members: ids(&request.member_ids, "member_ids")?,
-            key: field_of("key", Key::parse(&request.key))?,
-        })
+/// Reads what a team should be.
+pub(super) fn new_team(
+    request: &pb::CreateSpaceRequest,
+    caller: &Caller,
+) -> Result<NewTeam, AuthError> {
+    if request.kind() != pb::SpaceKind::Team {
+        return Err(AuthError::bad_field("kind", "must be SPACE_KIND_TEAM"));
     }
+    Ok(NewTeam {
+        name: field_of("name", SpaceName::parse(&request.name))?,
+        members: user_ids(&request.member_ids, "member_ids", caller)?,
+        key: field_of("key", Key::parse(&request.key))?,
+    })
 }
 
 /// Reads the new name of a space.
@@ -165,7 +174,7 @@ pub(super) fn session(session: Session, asking: SessionId) -> pb::Session {
         current: session.id == asking,
         created_at: Some(timestamp(session.created_at)),
         used_at: Some(timestamp(session.used_at)),
-        expires_at: Some(timestamp(session.ends_soonest())),
+        expires_at: Some(timestamp(session.idle_ends_at)),
         user_agent: session.agent,
     }
 }
@@ -214,10 +223,11 @@ impl From<Member> for pb::Member {
     }
 }
 
-pub(super) fn role_in_space((space, role): (SpaceId, Role)) -> pb::RoleInSpace {
+pub(super) fn role_in_space((space, place): (SpaceId, Membership)) -> pb::RoleInSpace {
     pb::RoleInSpace {
         space_id: space.to_string(),
-        role: role_number(Some(role)),
+        role: role_number(place.present()),
+        joined_at: Some(timestamp(place.joined_at)),
     }
 }
 

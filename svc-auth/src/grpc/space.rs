@@ -9,9 +9,9 @@ use tonic::{Request, Response, async_trait};
 
 use super::{
     Reply,
-    convert::{self, id, my_space, page, role, space_name, user_id},
+    convert::{self, id, my_space, new_team, page, role, space_name, user_id},
 };
-use crate::{AuthError, spaces::Spaces};
+use crate::spaces::Spaces;
 
 pub(super) struct Handler {
     pub(super) spaces: Arc<Spaces>,
@@ -24,7 +24,7 @@ impl SpaceService for Handler {
         request: Request<pb::CreateSpaceRequest>,
     ) -> Reply<pb::CreateSpaceResponse> {
         let caller = Caller::of(&request)?;
-        let new = request.into_inner().try_into().map_err(status)?;
+        let new = new_team(request.get_ref(), &caller).map_err(status)?;
 
         let mine = self.spaces.create(&caller, new).await.map_err(status)?;
 
@@ -69,15 +69,10 @@ impl SpaceService for Handler {
         &self,
         request: Request<pb::UpdateSpaceRequest>,
     ) -> Reply<pb::UpdateSpaceResponse> {
-        let caller = Caller::of(&request)?;
-        let space = id(&request.get_ref().space_id, "space_id").map_err(status)?;
+        let standing = Caller::of(&request)?.standing()?;
         let name = space_name(request.get_ref().name.as_deref()).map_err(status)?;
 
-        let mine = self
-            .spaces
-            .rename(&caller, space, name)
-            .await
-            .map_err(status)?;
+        let mine = self.spaces.rename(standing, name).await.map_err(status)?;
 
         Ok(Response::new(pb::UpdateSpaceResponse {
             space: Some(my_space(mine)),
@@ -127,7 +122,7 @@ impl SpaceService for Handler {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let space = id(&request.space_id, "space_id").map_err(status)?;
-        let user = id(&request.user_id, "user_id").map_err(status)?;
+        let user = user_id(&request.user_id, "user_id", &caller).map_err(status)?;
         let role = role(request.role, "role")
             .map_err(status)?
             .unwrap_or(Role::Member);
@@ -151,8 +146,8 @@ impl SpaceService for Handler {
         let request = request.into_inner();
         let space = id(&request.space_id, "space_id").map_err(status)?;
         let user = user_id(&request.user_id, "user_id", &caller).map_err(status)?;
-        let role = role(request.role, "role").map_err(status)?;
-        let role = role.ok_or_else(|| status(AuthError::bad_field("role", "is needed")))?;
+        let role = request.role.map(|number| role(number, "role"));
+        let role = role.transpose().map_err(status)?.flatten();
 
         let member = self
             .spaces

@@ -59,6 +59,14 @@ impl MigrationTrait for Migration {
             .col("user_id")
             .to_owned();
         manager.create_index(by_user).await?;
+        // Living sessions by the end of their time.
+        let by_end = Index::create()
+            .name("auth_session_by_end")
+            .table("auth_session")
+            .col("idle_ends_at")
+            .and_where(Expr::col("ended_at").is_null())
+            .to_owned();
+        manager.create_index(by_end).await?;
 
         let key = Table::create()
             .table("signing_key")

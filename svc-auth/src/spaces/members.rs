@@ -51,20 +51,21 @@ impl Spaces {
         Ok(added)
     }
 
-    /// Changes somebody's role, or the caller's own downwards. The same role again is no change.
+    /// Changes somebody's role, or the caller's own downwards. The same role again, or none, is no change.
     #[tracing::instrument(name = "auth.update_member", skip_all)]
     pub(crate) async fn change_role(
         &self,
         caller: &Caller,
         id: SpaceId,
         user: UserId,
-        role: Role,
+        role: Option<Role>,
     ) -> Result<Member, AuthError> {
         let changed = self.store.write(async |write: &Write| {
             let (team, own) = standing(write, id, caller.user).await?;
             let place = space::membership(write, id, user).await?;
             let place = place.filter(|place| place.left_at.is_none());
             let place = place.ok_or(AuthError::NotFound("member"))?;
+            let role = role.unwrap_or(place.role);
             if user == caller.user {
                 rules::may_step(team.kind, own, role, space::owners(write, id).await?)?;
             } else {

@@ -3,8 +3,8 @@
 use guildhall_kernel::{SessionId, Time, UserId};
 use guildhall_store::{StoreError, Write};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, sea_query::Expr,
 };
 
 use super::{
@@ -98,7 +98,6 @@ pub(crate) async fn living(
     let mut of = Entity::find()
         .filter(Column::UserId.eq(user.uuid()))
         .filter(Column::EndedAt.is_null())
-        .filter(Column::EndsAt.gt(now.micros()))
         .filter(Column::IdleEndsAt.gt(now.micros()));
     if let Some(before) = before {
         of = of.filter(Column::Id.lt(before.uuid()));
@@ -107,14 +106,26 @@ pub(crate) async fn living(
     found.into_iter().map(session).collect()
 }
 
-/// Forgets sessions that ended before an instant, one way or the other.
+/// Up to `limit` sessions whose time had come by an instant and that nobody ended, the longest overdue first.
+pub(crate) async fn overdue(
+    on: &impl ConnectionTrait,
+    by: Time,
+    limit: u64,
+) -> Result<Vec<Session>, StoreError> {
+    let found = Entity::find()
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::IdleEndsAt.lte(by.micros()))
+        .order_by_asc(Column::IdleEndsAt)
+        .limit(limit)
+        .all(on)
+        .await?;
+    found.into_iter().map(session).collect()
+}
+
+/// Forgets sessions that ended before an instant.
 pub(crate) async fn prune(write: &Write, before: Time) -> Result<u64, StoreError> {
-    let long_over = Condition::any()
-        .add(Column::EndedAt.lt(before.micros()))
-        .add(Column::EndsAt.lt(before.micros()))
-        .add(Column::IdleEndsAt.lt(before.micros()));
     Ok(Entity::delete_many()
-        .filter(long_over)
+        .filter(Column::EndedAt.lt(before.micros()))
         .exec(write)
         .await?
         .rows_affected)

@@ -254,7 +254,7 @@ pub(crate) async fn of_user(
     user: UserId,
     after: Option<Mark>,
     limit: Option<u64>,
-) -> Result<Vec<(Space, Role)>, StoreError> {
+) -> Result<Vec<(Space, Membership)>, StoreError> {
     use space::{Column, Entity};
 
     let to_member = Entity::belongs_to(member::Entity)
@@ -283,7 +283,7 @@ pub(crate) async fn of_user(
         .await?;
     let spaces = rows.into_iter().map(|(space, member)| {
         let member = member.ok_or_else(|| damaged("space_member"))?;
-        Ok((space_of(space)?, membership_of(&member)?.role))
+        Ok((space_of(space)?, membership_of(&member)?))
     });
     spaces.collect()
 }

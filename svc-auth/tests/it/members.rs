@@ -278,3 +278,39 @@ async fn members_are_listed_page_by_page() {
     assert_eq!(whole.len(), 4);
     assert_eq!(paged, whole);
 }
+
+#[tokio::test]
+async fn a_patch_that_names_nothing_changes_nothing_and_shows_what_is_there() {
+    let team = team().await;
+    let (owner, member) = (&team.owner, &team.member);
+    let before = team.hall.changes(0).await.head;
+
+    let request = pb::UpdateMemberRequest {
+        space_id: team.id.clone(),
+        user_id: member.id.clone(),
+        role: None,
+    };
+    let mut spaces = owner.spaces();
+    let shown = spaces.update_member(owner.asks(request.clone())).await;
+    let not_theirs = team.guest.asks(request);
+    let not_theirs = team.guest.spaces().update_member(not_theirs).await;
+    let space = pb::UpdateSpaceRequest {
+        space_id: team.id.clone(),
+        ..Default::default()
+    };
+    let space = spaces.update_space(owner.asks(space)).await;
+    let me = pb::UpdateMeRequest::default();
+    let me = owner.accounts().update_me(owner.asks(me)).await;
+
+    let shown = shown.expect("shows").into_inner().member.expect("a member");
+    assert_eq!(
+        (shown.role(), &shown.user.expect("a user").id),
+        (Member, &member.id)
+    );
+    assert_eq!(refusal(not_theirs), TOO_LOW);
+    let space = space.expect("shows").into_inner().space.expect("a space");
+    assert_eq!(space.name, "The team");
+    let me = me.expect("shows").into_inner().account.expect("an account");
+    assert_eq!(me, owner.me().await.expect("is there"));
+    assert_eq!(team.hall.changes(0).await.head, before);
+}

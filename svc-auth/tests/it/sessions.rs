@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use guildhall_mesh::Reason;
-use guildhall_proto::auth::v1 as pb;
+use guildhall_proto::auth::v1::{self as pb, access_change::What};
 use tonic::{Code, Request};
 
 use crate::support::{Hall, PASSWORD, Person, credentials, refusal};
@@ -180,4 +180,24 @@ async fn list_at(who: &Person, token: &str) -> Result<(), tonic::Status> {
         .list_sessions(who.asks(request))
         .await
         .map(drop)
+}
+
+#[tokio::test]
+async fn a_session_whose_time_has_come_is_ended_and_told_like_any_other() {
+    let hall = Hall::new().await;
+    let alice = hall.person("alice").await;
+    let mut told = hall.catch::<pb::AccessChanged>().await;
+    hall.clock.pass(Duration::from_mins(7 * 24 * 60 - 10));
+    let stays = hall.login("alice").await;
+
+    hall.clock.pass(Duration::from_mins(10));
+    let change = told.event::<pb::AccessChanged>().await.change;
+
+    let Some(What::SessionEnded(ended)) = change.and_then(|change| change.what) else {
+        panic!("the end of a session is told");
+    };
+    assert_eq!(ended.user_id, alice.id);
+    let (left, _) = list(&stays, 0, "").await;
+    assert!(left.len() == 1 && left[0].id != ended.session_id);
+    assert_eq!(hall.changes(0).await.changes.len(), 1, "the other goes on");
 }

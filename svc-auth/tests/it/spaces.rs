@@ -255,3 +255,24 @@ async fn a_direct_conversation_keeps_its_people_and_its_shape() {
         Code::InvalidArgument
     );
 }
+
+#[tokio::test]
+async fn me_stands_for_the_caller_wherever_a_user_id_stands() {
+    let hall = Hall::new().await;
+    let (alice, bob) = (hall.person("alice").await, hall.person("bob").await);
+    let mut request = team("One", &[&bob], "k");
+    request.member_ids.push("me".into());
+    let made = alice.create(request).await.expect("creates");
+    assert_eq!(alice.members(&made.id).await.expect("lists").len(), 2);
+
+    let mut me = alice.clone();
+    me.id = "me".into();
+    let by_word = alice.add(&made.id, &me, Member).await;
+    let by_id = alice.add(&made.id, &alice, Member).await;
+
+    assert_eq!(refusal(by_word), refusal(by_id), "whatever the id gets");
+    assert_eq!(
+        alice.add(&made.id, &me, Owner).await.expect("is one"),
+        alice.add(&made.id, &alice, Owner).await.expect("is one")
+    );
+}

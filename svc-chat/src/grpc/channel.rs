@@ -25,7 +25,7 @@ impl ChannelService for ChannelRpcs {
         request: Request<pb::OpenDirectRequest>,
     ) -> Reply<pb::OpenDirectResponse> {
         let caller = Caller::of(&request)?;
-        let others = convert::each("user_ids", &request.into_inner().user_ids, UserId::parse);
+        let others = convert::people("user_ids", &request.into_inner().user_ids, &caller);
         let others = others.map_err(status)?;
 
         let channel = self

@@ -1,6 +1,7 @@
 //! Proto to model and back; the only file that knows both vocabularies.
 
 use guildhall_kernel::{ChannelId, Key, Page, SpaceId, Time, UserId};
+use guildhall_mesh::Caller;
 use guildhall_proto::chat::v1 as pb;
 use prost_types::Timestamp;
 
@@ -51,6 +52,11 @@ pub(super) fn limit(asked: u32, usual: usize, most: usize) -> usize {
 pub(super) fn reader(text: &str) -> Parsed<Option<UserId>> {
     let parsed = (!text.is_empty()).then(|| UserId::parse(text)).transpose();
     parsed.map_err(|wrong| ChatError::field("user_id", wrong))
+}
+
+/// The people named in a repeated field; `me` is the caller.
+pub(super) fn people(field: &str, texts: &[String], caller: &Caller) -> Parsed<Vec<UserId>> {
+    each(field, texts, |text| UserId::named(text, caller.user))
 }
 
 /// Reads each text of a repeated field.
@@ -172,7 +178,8 @@ pub(super) fn head(head: Head, epoch: &Epoch) -> pb::Head {
 pub(super) fn state(state: ChannelState, epoch: &Epoch) -> pb::ChannelState {
     pb::ChannelState {
         head: Some(head(state.head, epoch)),
-        read_seq: state.read.0,
+        read_seq: state.read.seq.0,
+        read_at: state.read.read_at.map(timestamp),
         unread_count: state.unread(),
         last_message: state.newest.map(Into::into),
         channel: Some(state.channel.into()),

@@ -100,7 +100,8 @@ impl MessageService for MessageRpcs {
         let request = request.into_inner();
         let channel = convert::channel_id(&request.channel_id).map_err(status)?;
         let id = convert::message_id(&request.message_id).map_err(status)?;
-        let text = convert::text(request.text).map_err(status)?;
+        let text = request.text.map(convert::text).transpose();
+        let text = text.map_err(status)?;
 
         let message = self
             .messages

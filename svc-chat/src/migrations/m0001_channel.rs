@@ -23,7 +23,7 @@ impl MigrationTrait for CreateChannel {
             .col(ColumnDef::new("name_key").text().not_null())
             .col(ColumnDef::new("topic").text().not_null())
             .col(ColumnDef::new("created_by").uuid().not_null())
-            // What its creator called the call; null for direct channels, whose id is their key.
+            // What its creator called the call, in this space; null for direct channels, whose id is their key.
             .col(ColumnDef::new("create_key").text())
             .col(ColumnDef::new("created_at").big_integer().not_null())
             // Who is in a direct one: 16 bytes each, in their order.
@@ -46,6 +46,7 @@ impl MigrationTrait for CreateChannel {
             .name("channel_key")
             .table("channel")
             .col("created_by")
+            .col("space_id")
             .col("create_key")
             .unique()
             .to_owned();

@@ -2,7 +2,7 @@
 
 use guildhall_kernel::{ChannelId, Key, SpaceId, Time, UserId, name::fold};
 
-use super::{Head, Message, Seq};
+use super::{Head, Mark, Message};
 
 /// What a channel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ pub struct ChannelState {
     /// How far it has come.
     pub head: Head,
     /// How far the reader has read.
-    pub read: Seq,
+    pub read: Mark,
     /// The newest message; `None` in an empty channel.
     pub newest: Option<Message>,
 }
@@ -132,7 +132,7 @@ impl ChannelKind {
 impl ChannelState {
     /// How many messages the reader has not read.
     pub fn unread(&self) -> u32 {
-        self.head.unread_above(self.read)
+        self.head.unread_above(self.read.seq)
     }
 
     /// When it last came to the fore: its newest message, else its making.

@@ -44,12 +44,12 @@ pub struct ChannelStore {
 pub enum Created {
     /// It is there.
     New(Channel),
-    /// Its creator's key was there already: the first channel, in its present state.
+    /// Its creator's key was there already in the space: the first channel, in its present state.
     Repeat(Channel),
+    /// That first channel was deleted since.
+    Deleted,
     /// Another channel of the space has the name.
     NameTaken,
-    /// The creator's key made a channel of another space.
-    KeyReused,
     /// The space has ended.
     SpaceClosed,
 }
@@ -122,7 +122,7 @@ impl ChannelStore {
         Ok(Some(channel))
     }
 
-    /// Makes a team's channel and tells it. Of two with the same creator and key the first wins.
+    /// Makes a team's channel and tells it. Of two with the same space, creator and key the first wins.
     pub async fn create(&self, new: NewChannel) -> Result<Created, StoreError> {
         let store = self.clone();
         self.whole(async move {

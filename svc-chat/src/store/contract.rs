@@ -11,7 +11,7 @@ use guildhall_kernel::{ChannelId, Key, Time, UserId};
 use guildhall_mesh::LocalBus;
 
 use super::timeline::{Appended, Changed, Timeline};
-use crate::model::{Draft, Head, Message, MessageId, Seq, Text};
+use crate::model::{Draft, Head, Mark, Message, MessageId, Seq, Text};
 
 pub mod catching_up;
 pub mod changing;
@@ -83,6 +83,8 @@ macro_rules! timeline_contract {
             marking {
                 a_mark_moves_up_never_down_and_never_above_the_head
                 a_newcomer_starts_before_the_first_message_after_it_came
+                who_came_later_starts_there_also_before_it_was_written_down
+                a_mark_knows_when_its_reader_last_moved_it
                 marks_come_in_the_order_asked_and_outlive_a_restart
                 readers_are_listed_by_user_page_by_page
             }
@@ -182,13 +184,19 @@ impl<'a> Stage<'a> {
         self.timeline.heads(&[channel]).await.expect("has heads")[0].head
     }
 
+    /// The mark of somebody who was there from the beginning.
     async fn mark(&self, channel: ChannelId, user: UserId) -> Seq {
-        self.timeline
-            .marks(user, &[channel])
-            .await
-            .expect("has marks")[0]
+        self.marks(user, &[channel]).await[0].seq
+    }
+
+    async fn marks(&self, user: UserId, channels: &[ChannelId]) -> Vec<Mark> {
+        let asked: Vec<_> = channels.iter().map(|one| (*one, BEGINNING)).collect();
+        self.timeline.marks(user, &asked).await.expect("has marks")
     }
 }
+
+/// Before every message.
+const BEGINNING: Time = Time::from_micros(i64::MIN);
 
 fn done(changed: Changed) -> Message {
     match changed {

@@ -30,7 +30,7 @@ use super::{
     StoreError,
     timeline::{Appended, Changed, Changes, History, Moved, Newest, Place, Timeline},
 };
-use crate::model::{Draft, Epoch, Message, MessageId, Rev, Seq, Text};
+use crate::model::{Draft, Epoch, Mark, Message, MessageId, Rev, Seq, Text};
 
 mod failure;
 mod fault;
@@ -45,7 +45,6 @@ mod tests;
 mod view;
 mod writer;
 
-use failure::Failure;
 pub use fault::Faults;
 use ledger::Ledger;
 use press::Press;
@@ -57,8 +56,6 @@ use writer::Writer;
 
 /// How many bytes of waiting changes are too many.
 const WAITING_BYTES: usize = 16 << 20;
-/// How many channels are looked up in one transaction.
-const CHANNELS: usize = 200;
 
 /// How big the engine is.
 #[derive(Debug, Clone)]
@@ -276,16 +273,7 @@ impl Timeline for SqliteTimeline {
     }
 
     async fn heads(&self, channels: &[ChannelId]) -> Result<Vec<Newest>, StoreError> {
-        let mut heads = Vec::with_capacity(channels.len());
-        for some in channels.chunks(CHANNELS) {
-            let some = some.to_owned();
-            heads.extend(
-                self.readers
-                    .ask(move |file| each(&some, |it| view::newest(file, it)))
-                    .await?,
-            );
-        }
-        Ok(heads)
+        self.readers.ask_each(channels, view::newest).await
     }
 
     async fn history(
@@ -315,9 +303,10 @@ impl Timeline for SqliteTimeline {
         channel: ChannelId,
         user: UserId,
         to: Seq,
+        at: Time,
     ) -> Result<Moved, StoreError> {
         self.writer
-            .make(0, move |ledger| ledger.mark(channel, user, to))
+            .make(0, move |ledger| ledger.mark(channel, user, to, Some(at)))
             .await
     }
 
@@ -332,17 +321,16 @@ impl Timeline for SqliteTimeline {
             .await
     }
 
-    async fn marks(&self, user: UserId, channels: &[ChannelId]) -> Result<Vec<Seq>, StoreError> {
-        let mut marks = Vec::with_capacity(channels.len());
-        for some in channels.chunks(CHANNELS) {
-            let some = some.to_owned();
-            marks.extend(
-                self.readers
-                    .ask(move |file| each(&some, |it| view::mark(file, it, user)))
-                    .await?,
-            );
-        }
-        Ok(marks)
+    async fn marks(
+        &self,
+        user: UserId,
+        channels: &[(ChannelId, Time)],
+    ) -> Result<Vec<Mark>, StoreError> {
+        self.readers
+            .ask_each(channels, move |file, (channel, came)| {
+                view::mark_since(file, channel, user, came)
+            })
+            .await
     }
 
     async fn readers(
@@ -355,13 +343,6 @@ impl Timeline for SqliteTimeline {
             .ask(move |file| view::readers(file, channel, after, limit))
             .await
     }
-}
-
-fn each<T>(
-    channels: &[ChannelId],
-    find: impl Fn(ChannelId) -> Result<T, Failure>,
-) -> Result<Vec<T>, Failure> {
-    channels.iter().copied().map(find).collect()
 }
 
 #[async_trait]

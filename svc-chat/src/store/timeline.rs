@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use guildhall_kernel::{ChannelId, Time, UserId};
 
-use crate::model::{Draft, Epoch, Head, Message, MessageId, Rev, Seq, Text};
+use crate::model::{Draft, Epoch, Head, Mark, Message, MessageId, Rev, Seq, Text};
 
 use super::StoreError;
 
@@ -24,7 +24,7 @@ pub trait Timeline: Send + Sync + 'static {
     /// Names the numbers of this store.
     fn epoch(&self) -> &Epoch;
 
-    /// Adds a message as the next of its channel and moves its author's read mark to it. Of two drafts with the same author and
+    /// Adds a message as the next of its channel and moves its author's read mark to it, at the draft's time. Of two drafts with the same author and
     /// key in a channel the first wins, always, also after restarts; the second changes nothing. A channel whose numbers are used up
     /// refuses with [`StoreError::Full`], repeats excepted.
     async fn append(&self, channel: ChannelId, draft: Draft) -> Result<Appended, StoreError>;
@@ -73,15 +73,17 @@ pub trait Timeline: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Changes, StoreError>;
 
-    /// Moves a user's read mark up, never down and never above the head.
+    /// Moves a user's read mark up, never down and never above the head. A mark that moves takes the time with it.
     async fn mark_read(
         &self,
         channel: ChannelId,
         user: UserId,
         to: Seq,
+        at: Time,
     ) -> Result<Moved, StoreError>;
 
-    /// Moves a user's read mark up to the last message before the first one posted after an instant: where a newcomer starts.
+    /// Moves a user's read mark up to the last message before the first one posted after an instant: where a newcomer starts. The
+    /// mark's time stays: nobody has read anything.
     async fn mark_read_until(
         &self,
         channel: ChannelId,
@@ -89,8 +91,13 @@ pub trait Timeline: Send + Sync + 'static {
         at: Time,
     ) -> Result<Moved, StoreError>;
 
-    /// A user's read mark in each channel, in the order asked; 0 where there is none.
-    async fn marks(&self, user: UserId, channels: &[ChannelId]) -> Result<Vec<Seq>, StoreError>;
+    /// A user's read mark in each channel, in the order asked, as it is for one who came at the instant beside the channel: not
+    /// below the place where [`Timeline::mark_read_until`] would put it, whether or not it has yet.
+    async fn marks(
+        &self,
+        user: UserId,
+        channels: &[(ChannelId, Time)],
+    ) -> Result<Vec<Mark>, StoreError>;
 
     /// Up to `limit` read marks of a channel by user id, after a user.
     async fn readers(

@@ -47,7 +47,7 @@ async fn a_name_is_taken_in_any_case_until_its_channel_is_deleted() {
 }
 
 #[tokio::test]
-async fn the_same_key_gets_the_same_channel() {
+async fn the_same_key_gets_the_same_channel_of_a_space() {
     let house = house().await;
     let (alice, bob) = (house.person(), house.person());
     let people = [(&alice, Role::Owner), (&bob, Role::Member)];
@@ -58,16 +58,33 @@ async fn the_same_key_gets_the_same_channel() {
         .create_as(here, "other", "k")
         .await
         .expect("the first");
-    let elsewhere = why(alice.create_as(there, "general", "k").await);
+    let elsewhere = alice
+        .create_as(there, "general", "k")
+        .await
+        .expect("a key is its space's own");
     let others = bob
         .create_as(here, "bobs", "k")
         .await
         .expect("a key is its caller's own");
 
     assert_eq!(again, first);
-    let fields = vec!["key".to_owned()];
-    assert_eq!(elsewhere, (Code::AlreadyExists, Reason::KeyReused, fields));
+    assert_ne!(elsewhere.id, first.id);
+    assert_eq!(elsewhere.space_id, there.to_string());
     assert_ne!(others.id, first.id);
+}
+
+#[tokio::test]
+async fn a_key_whose_channel_was_deleted_since_makes_no_channel() {
+    let house = house().await;
+    let alice = house.person();
+    let space = house.team(&[(&alice, Role::Owner)]).await;
+    let made = alice.create_as(space, "general", "k").await.expect("makes");
+    alice.delete_channel(&made.id).await.expect("deletes");
+
+    let again = why(alice.create_as(space, "general", "k").await);
+
+    let deleted = (Code::FailedPrecondition, Reason::ChannelDeleted, vec![]);
+    assert_eq!(again, deleted);
 }
 
 #[tokio::test]

@@ -165,3 +165,25 @@ async fn a_stranger_does_not_find_it() {
 
     assert_eq!(refused, (Code::NotFound, Reason::NotFound, vec![]));
 }
+
+#[tokio::test]
+async fn me_stands_for_the_caller_among_the_people_named() {
+    let house = house().await;
+    let (alice, bob) = (house.person(), house.person());
+    let open = async |user_ids: Vec<String>| {
+        let request = pb::OpenDirectRequest { user_ids };
+        let opened = alice.channels().open_direct(request).await?.into_inner();
+        Ok::<_, tonic::Status>(opened.channel.expect("a channel"))
+    };
+    let (own, other) = (alice.user().to_string(), bob.user().to_string());
+
+    let by_word = open(vec!["me".into(), other.clone()]).await.expect("opens");
+    let by_id = open(vec![own.clone(), other]).await.expect("opens");
+
+    assert_eq!(by_word, by_id);
+    assert_eq!(
+        why(open(vec!["me".into()]).await),
+        why(open(vec![own]).await),
+        "alone either way"
+    );
+}

@@ -333,3 +333,24 @@ async fn who_left_the_space_neither_reads_nor_posts() {
         assert_eq!(reason(refused), Reason::NotFound);
     }
 }
+
+#[tokio::test]
+async fn an_edit_that_names_no_text_changes_nothing_and_shows_the_message() {
+    let house = house().await;
+    let (alice, bob, channel) = with_channel(&house).await;
+    let said = bob.post(&channel, "hello").await.expect("posts");
+    let nothing = async |who: &Someone| {
+        let request = pb::EditMessageRequest {
+            channel_id: channel.clone(),
+            message_id: said.id.clone(),
+            text: None,
+        };
+        let answer = who.messages().edit_message(request).await?.into_inner();
+        Ok::<_, tonic::Status>(answer.message.expect("a message"))
+    };
+
+    assert_eq!(nothing(&bob).await.expect("shows"), said);
+    assert_eq!(reason(nothing(&alice).await), Reason::NotAuthor);
+    bob.delete(&said).await.expect("deletes");
+    assert_eq!(reason(nothing(&bob).await), Reason::MessageDeleted);
+}

@@ -1,5 +1,7 @@
 //! Read marks.
 
+use std::time::Duration;
+
 use guildhall_kernel::{ChannelId, Role, UserId};
 use guildhall_mesh::Reason;
 use guildhall_proto::chat::v1 as pb;
@@ -78,8 +80,8 @@ async fn only_a_message_of_the_channel_can_be_read() {
 
     for message in [&other, &never] {
         let refused = why(bob.read(&channel, message).await);
-        let fields = vec!["message_id".to_owned()];
-        assert_eq!(refused, (Code::InvalidArgument, Reason::BadField, fields));
+        assert_eq!(refused, why(bob.message(&channel, &message.id).await));
+        assert_eq!(refused, (Code::NotFound, Reason::NotFound, vec![]));
     }
     assert_eq!(bob.state(&channel).await.read_seq, 0, "nothing moved");
 }
@@ -119,4 +121,23 @@ async fn marks_are_listed_by_user_in_pages_to_the_end() {
         read_seq,
     };
     assert_eq!(seen, expected.map(read));
+}
+
+#[tokio::test]
+async fn a_channel_says_when_its_reader_last_read_on() {
+    let house = house().await;
+    let (alice, bob, channel, said) = with_messages(&house).await;
+    let at = async |who: &Someone| {
+        let read_at = who.state(&channel).await.read_at;
+        read_at.map(|at| at.seconds)
+    };
+    let posted = house.world.clock().now().seconds();
+
+    assert_eq!(at(&bob).await, None, "never");
+    assert_eq!(at(&alice).await, Some(posted), "posting reads on");
+    house.world.clock.pass(Duration::from_secs(5));
+    bob.read(&channel, &said[1]).await.expect("moves");
+    house.world.clock.pass(Duration::from_secs(5));
+    bob.read(&channel, &said[0]).await.expect("stays");
+    assert_eq!(at(&bob).await, Some(posted + 5), "when the mark last moved");
 }

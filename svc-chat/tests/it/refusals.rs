@@ -66,7 +66,7 @@ async fn every_call(
         call!(messages.edit_message(EditMessageRequest {
             channel_id: &channel_id,
             message_id: &message_id,
-            text: "x"
+            text: "x".to_owned()
         })),
         call!(messages.delete_message(DeleteMessageRequest {
             channel_id: &channel_id,

@@ -34,8 +34,46 @@ async fn a_newcomer_starts_at_the_head_and_reads_the_whole_history() {
     assert_eq!((state.read_seq, state.unread_count), (2, 0));
     let history = bob.history(&channel, 0, None).await.expect("reads");
     assert_eq!(history.messages.len(), 2);
+    house.world.clock.pass(Duration::from_secs(1));
     alice.post(&channel, "welcome").await.expect("posts");
     assert_eq!(bob.state(&channel).await.unread_count, 1);
+}
+
+#[tokio::test]
+async fn a_newcomer_starts_at_the_head_also_before_chat_has_heard_of_them() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    house.events.hold(true);
+
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.world.clock.pass(Duration::from_secs(1));
+    let at_once = bob.state(&channel).await;
+    alice.post(&channel, "welcome").await.expect("posts");
+    let after_a_post = bob.state(&channel).await;
+    let head = house.head_for(&bob, &channel).await;
+    house.events.hold(false);
+    house.follow().await;
+    let heard = bob.state(&channel).await;
+
+    assert_eq!((at_once.read_seq, at_once.unread_count), (2, 0));
+    assert_eq!((after_a_post.read_seq, after_a_post.unread_count), (2, 1));
+    assert_eq!(head.read_seq, 2);
+    assert_eq!((heard.read_seq, heard.unread_count), (2, 1));
+}
+
+#[tokio::test]
+async fn a_channel_made_after_somebody_came_is_unread_from_its_first_message() {
+    let house = house().await;
+    let (alice, space, _) = with_messages(&house).await;
+    let bob = house.person();
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.world.clock.pass(Duration::from_secs(1));
+
+    let made = alice.create(space, "news").await.expect("makes").id;
+    alice.post(&made, "one").await.expect("posts");
+
+    assert_eq!(bob.state(&made).await.unread_count, 1);
 }
 
 #[tokio::test]

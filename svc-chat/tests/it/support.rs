@@ -12,7 +12,7 @@ use guildhall_proto::{
         AccessChange, MemberChanged, SpaceDeleted, User, access_change::What,
         access_service_server::AccessServiceServer,
     },
-    chat::v1::feed_service_client::FeedServiceClient,
+    chat::v1::{self as pb, feed_service_client::FeedServiceClient},
 };
 use guildhall_testkit::{Person, World};
 use svc_chat::{Chat, Parts, config::ChatSettings};
@@ -101,7 +101,8 @@ impl House {
 
     /// Somebody comes into a space, is given another role there, or leaves; as auth tells it.
     pub(crate) async fn set_role(&self, one: &Someone, space: SpaceId, role: Option<Role>) {
-        set_role(&self.world, &self.events, one.user(), space, role).await;
+        let person = one.user();
+        set_role(&self.world, &self.auth, &self.events, person, space, role).await;
     }
 
     /// A space ends, as auth tells it.
@@ -120,6 +121,17 @@ impl House {
 
     pub(crate) fn feed(&self) -> FeedServiceClient<Link> {
         FeedServiceClient::new(self.link("gateway"))
+    }
+
+    /// How far a channel and its reader have come, as the live feed asks for it.
+    pub(crate) async fn head_for(&self, reader: &Someone, channel: &str) -> pb::ChannelHead {
+        let request = pb::ListHeadsRequest {
+            user_id: reader.user().to_string(),
+            channel_ids: vec![channel.to_owned()],
+            ..Default::default()
+        };
+        let heads = self.feed().list_heads(request).await.expect("lists");
+        heads.into_inner().heads.pop().expect("the channel")
     }
 
     fn server(&self) -> Guarded {
@@ -171,7 +183,7 @@ impl Stopped {
     }
 
     pub(crate) async fn set_role(&self, user: UserId, space: SpaceId, role: Option<Role>) {
-        set_role(&self.world, &self.events, user, space, role).await;
+        set_role(&self.world, &self.auth, &self.events, user, space, role).await;
     }
 
     pub(crate) async fn delete_space(&self, space: SpaceId) {
@@ -181,6 +193,7 @@ impl Stopped {
 
 async fn set_role(
     world: &World,
+    auth: &FakeAuth,
     events: &AuthEvents,
     user: UserId,
     space: SpaceId,
@@ -199,6 +212,9 @@ async fn set_role(
         n: 0,
         joined: before.is_none() && role.is_some(),
     };
+    if member.joined {
+        auth.welcome(user, space, world.clock().now());
+    }
     events.tell(world, space, change(What::MemberChanged(member)));
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`stories`] are what people do; they know a hall by its addresses only, so that they can be told to any number of processes.
 //! [`one_process`] tells them to `guildhall serve`. [`process`] is how that process begins and ends, [`words`] what the other words
-//! of the command do. [`support`] is what all of them stand on.
+//! of the command do, [`surface`] what holds for every call. [`support`] is what all of them stand on.
 #![expect(
     unreachable_pub,
     reason = "a test binary shows nothing to other crates: here `pub` says what other files use"
@@ -12,4 +12,5 @@ mod one_process;
 mod process;
 mod stories;
 mod support;
+mod surface;
 mod words;

@@ -35,10 +35,8 @@ pub(crate) struct Verdict {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by ./dev prove"]
 async fn nothing_acknowledged_is_lost_when_the_process_is_killed() -> anyhow::Result<()> {
-    if !seed::asked() {
-        return Ok(());
-    }
     let verdict = run(Server::new()?, KILLS * seed::times()).await?;
 
     println!(
@@ -56,20 +54,19 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() -> anyhow::Re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by ./dev prove"]
 async fn a_server_that_answers_before_the_commit_is_found_out() -> anyhow::Result<()> {
     found_out("answers-early").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by ./dev prove"]
 async fn a_server_that_forgets_keys_is_found_out() -> anyhow::Result<()> {
     found_out("forgets-keys").await
 }
 
 /// Runs the proof on a server without one of its guards, until it goes red.
 async fn found_out(fault: &'static str) -> anyhow::Result<()> {
-    if !seed::asked() {
-        return Ok(());
-    }
     for _ in 0..5 {
         let verdict = run(Server::without(fault)?, KILLS).await?;
         if let Some(wrong) = verdict.wrong.first() {

@@ -2,15 +2,6 @@
 
 use rand::{SeedableRng as _, rngs::StdRng};
 
-/// Whether the long proofs are asked for.
-pub(crate) fn asked() -> bool {
-    let asked = std::env::var_os("GUILDHALL_PROVE").is_some();
-    if !asked {
-        println!("left out: ./dev prove runs the proofs");
-    }
-    asked
-}
-
 /// How much longer than usual to go on: `--long` asks for ten times.
 pub(crate) fn times() -> usize {
     if std::env::var_os("GUILDHALL_PROVE_LONG").is_some() {

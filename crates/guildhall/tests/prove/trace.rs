@@ -12,7 +12,6 @@ use tokio::{
 
 use crate::{
     people::{Outcome, Person},
-    seed,
     server::Server,
 };
 
@@ -23,10 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CALLS: &str = "trace=read,recvfrom,write,writev,sendto,fdatasync,fsync";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by ./dev prove"]
 async fn every_post_is_synced_before_it_is_answered() -> anyhow::Result<()> {
-    if !seed::asked() {
-        return Ok(());
-    }
     let seen = run(Server::new()?).await?;
 
     println!(
@@ -39,10 +36,8 @@ async fn every_post_is_synced_before_it_is_answered() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by ./dev prove"]
 async fn the_trace_is_red_where_nothing_is_synced() -> anyhow::Result<()> {
-    if !seed::asked() {
-        return Ok(());
-    }
     let seen = run(Server::without("unsynced")?).await?;
 
     assert_eq!(seen.answered, POSTS, "the trace does not show every post");

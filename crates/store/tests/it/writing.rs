@@ -156,7 +156,7 @@ async fn too_many_writes_are_refused_as_busy() {
     let refused = database.add("b").await.expect_err("too many");
 
     assert!(matches!(refused, StoreError::Busy), "{refused:?}");
-    assert_eq!(refused.kind(), Kind::Unavailable);
+    assert_eq!(refused.kind(), Kind::Exhausted);
 }
 
 #[tokio::test]

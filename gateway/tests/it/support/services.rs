@@ -46,6 +46,7 @@ type Answers = HashMap<String, Result<(Bytes, HeaderMap), Status>>;
 pub(crate) struct Services {
     asked: Arc<Mutex<Vec<Asked>>>,
     answers: Arc<Mutex<Answers>>,
+    refused_once: Arc<Mutex<HashMap<String, Status>>>,
     down: Arc<AtomicBool>,
     slow: Arc<AtomicBool>,
 }
@@ -134,6 +135,12 @@ impl Services {
             .insert(path.to_owned(), Err(status));
     }
 
+    /// Refuses an rpc the next time.
+    pub(crate) fn refuse_once(&self, path: &str, status: Status) {
+        let mut once = self.refused_once.lock().expect("free");
+        once.insert(path.to_owned(), status);
+    }
+
     /// Makes every rpc fail, or work again.
     pub(crate) fn go_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
@@ -185,6 +192,9 @@ impl Services {
         }
         if self.slow.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_secs(3_600)).await;
+        }
+        if let Some(status) = self.refused_once.lock().expect("free").remove(&path) {
+            return status.into_http();
         }
         let answer = self.answers.lock().expect("free").get(&path).cloned();
         match answer {

@@ -123,7 +123,7 @@ impl Person {
         let request = pb::UpdateMemberRequest {
             space_id: space.to_owned(),
             user_id: whom.to_owned(),
-            role: role.into(),
+            role: Some(role.into()),
         };
         Ok(self
             .spaces()

@@ -32,16 +32,15 @@ impl ChannelStore {
         }
         let first = channel::Entity::find()
             .filter(channel::Column::CreatedBy.eq(new.by.uuid()))
+            .filter(channel::Column::SpaceId.eq(new.space.uuid()))
             .filter(channel::Column::CreateKey.eq(new.key.as_str()))
             .one(write)
             .await?;
         if let Some(first) = first {
             let first = Channel::try_from(first)?;
-            let same = first.space == new.space;
-            return Ok(if same {
-                Created::Repeat(first)
-            } else {
-                Created::KeyReused
+            return Ok(match first.deleted_at {
+                None => Created::Repeat(first),
+                Some(_) => Created::Deleted,
             });
         }
         if is_taken(write, new.space, new.name.key()).await? {

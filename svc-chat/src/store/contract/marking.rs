@@ -5,9 +5,12 @@ use guildhall_kernel::Time;
 
 use super::{Bench, Stage, channel, draft, user};
 use crate::{
-    model::{Head, Rev, Seq},
+    model::{Head, Mark, Rev, Seq},
     store::timeline::Moved,
 };
+
+/// When marks are moved, where that is not the point.
+const AT: Time = Time::from_micros(1_000);
 
 pub async fn a_mark_moves_up_never_down_and_never_above_the_head(bench: &dyn Bench) {
     let stage = Stage::set(bench).await;
@@ -19,7 +22,7 @@ pub async fn a_mark_moves_up_never_down_and_never_above_the_head(bench: &dyn Ben
     let mark = async |to| {
         let moved = stage
             .timeline
-            .mark_read(channel(1), user(2), Seq(to))
+            .mark_read(channel(1), user(2), Seq(to), AT)
             .await
             .expect("marks");
         assert_eq!(moved.head, head);
@@ -34,7 +37,7 @@ pub async fn a_mark_moves_up_never_down_and_never_above_the_head(bench: &dyn Ben
     assert_eq!(mark(u32::MAX).await, (3, 5));
     let nowhere = stage
         .timeline
-        .mark_read(channel(9), user(2), Seq(3))
+        .mark_read(channel(9), user(2), Seq(3), AT)
         .await
         .expect("marks");
     assert_eq!(
@@ -104,6 +107,52 @@ pub async fn a_newcomer_starts_before_the_first_message_after_it_came(bench: &dy
     assert_eq!(nowhere.to, Seq(0));
 }
 
+pub async fn who_came_later_starts_there_also_before_it_was_written_down(bench: &dyn Bench) {
+    let stage = Stage::set(bench).await;
+    for (at, key) in [(10, "1"), (20, "2"), (15, "3"), (30, "4")] {
+        let draft = draft(user(1), "text", key, at);
+        let posted = stage.timeline.append(channel(1), draft).await;
+        posted.expect("is posted");
+    }
+    let start = async |reader, at| {
+        let came = (channel(1), Time::from_micros(at));
+        let marks = stage.timeline.marks(user(reader), &[came]).await;
+        marks.expect("reads")[0].seq.0
+    };
+
+    for (at, seq) in [(9, 0), (10, 1), (19, 1), (20, 3), (29, 3), (30, 4)] {
+        assert_eq!(start(2, at).await, seq, "{at}");
+    }
+    let mark = stage.timeline.mark_read(channel(1), user(2), Seq(2), AT);
+    mark.await.expect("marks");
+    assert_eq!(start(2, 10).await, 2, "read on since");
+    assert_eq!(start(2, 30).await, 4, "came back since");
+    assert_eq!(start(1, 10).await, 4, "posted since");
+}
+
+pub async fn a_mark_knows_when_its_reader_last_moved_it(bench: &dyn Bench) {
+    let stage = Stage::set(bench).await;
+    stage.fill(channel(1), user(1), 5).await;
+    let read_at = async || stage.marks(user(2), &[channel(1)]).await[0].read_at;
+    let mark = async |to, at| {
+        let at = Time::from_micros(at);
+        let moved = stage.timeline.mark_read(channel(1), user(2), Seq(to), at);
+        moved.await.expect("marks");
+    };
+    let late = Time::from_micros(i64::MAX);
+
+    assert_eq!(read_at().await, None);
+    mark(2, 7).await;
+    mark(1, 8).await;
+    assert_eq!(read_at().await, Some(Time::from_micros(7)));
+    let placed = stage.timeline.mark_read_until(channel(1), user(2), late);
+    placed.await.expect("marks");
+    assert_eq!(read_at().await, Some(Time::from_micros(7)), "not by them");
+    let placed = stage.timeline.mark_read_until(channel(1), user(3), late);
+    placed.await.expect("marks");
+    assert_eq!(stage.marks(user(3), &[channel(1)]).await[0].read_at, None);
+}
+
 pub async fn marks_come_in_the_order_asked_and_outlive_a_restart(bench: &dyn Bench) {
     let stage = Stage::set(bench).await;
     for number in 1..=3 {
@@ -111,23 +160,24 @@ pub async fn marks_come_in_the_order_asked_and_outlive_a_restart(bench: &dyn Ben
         let to = Seq(u32::from(number));
         stage
             .timeline
-            .mark_read(channel(number), user(2), to)
+            .mark_read(channel(number), user(2), to, AT)
             .await
             .expect("marks");
     }
     let stage = stage.reopen().await;
 
     let asked = [channel(3), channel(9), channel(1), channel(2), channel(3)];
-    let marks = stage.timeline.marks(user(2), &asked).await.expect("reads");
+    let marks = stage.marks(user(2), &asked).await;
 
-    assert_eq!(marks, [3, 0, 1, 2, 3].map(Seq));
-    assert_eq!(
-        stage.timeline.marks(user(3), &asked).await.expect("reads"),
-        [Seq(0); 5]
-    );
+    let mark = |seq| Mark {
+        seq: Seq(seq),
+        read_at: (seq > 0).then_some(AT),
+    };
+    assert_eq!(marks, [3, 0, 1, 2, 3].map(mark));
+    assert_eq!(stage.marks(user(3), &asked).await, [Mark::default(); 5]);
     let many: Vec<_> = (0..=250).map(channel).collect();
-    let marks = stage.timeline.marks(user(2), &many).await.expect("reads");
-    assert_eq!((marks.len(), marks[2]), (many.len(), Seq(2)));
+    let marks = stage.marks(user(2), &many).await;
+    assert_eq!((marks.len(), marks[2]), (many.len(), mark(2)));
 }
 
 pub async fn readers_are_listed_by_user_page_by_page(bench: &dyn Bench) {
@@ -136,7 +186,7 @@ pub async fn readers_are_listed_by_user_page_by_page(bench: &dyn Bench) {
     for (reader, to) in [(9, 1), (0, 2), (255, 3)] {
         stage
             .timeline
-            .mark_read(channel(1), user(reader), Seq(to))
+            .mark_read(channel(1), user(reader), Seq(to), AT)
             .await
             .expect("marks");
     }

@@ -18,7 +18,7 @@ use proptest::{
 
 use super::{Bench, Stage, draft, user, words};
 use crate::{
-    model::{Message, MessageId, Rev, Seq},
+    model::{Mark, Message, MessageId, Rev, Seq},
     store::timeline::{Appended, Changed, Changes, History, Moved, Newest, Place},
 };
 
@@ -134,6 +134,7 @@ enum Call {
         channel: u8,
         user: u8,
         to: u32,
+        at: i64,
     },
     MarkUntil {
         channel: u8,
@@ -157,6 +158,7 @@ enum Call {
     Heads,
     Marks {
         user: u8,
+        came: i64,
     },
     Readers {
         channel: u8,
@@ -175,7 +177,7 @@ enum Answer {
     History(History),
     Changes(Changes),
     Heads(Vec<Newest>),
-    Marks(Vec<Seq>),
+    Marks(Vec<Mark>),
     Readers(Vec<(UserId, Seq)>),
 }
 
@@ -198,7 +200,8 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(channel, seq, editor, text)| Call::Edit { channel, seq, editor, text }),
         3 => (channel(), seq(), person(), any::<bool>())
             .prop_map(|(channel, seq, by, of_others)| Call::Delete { channel, seq, by, of_others }),
-        3 => (channel(), person(), seq()).prop_map(|(channel, user, to)| Call::Mark { channel, user, to }),
+        3 => (channel(), person(), seq(), time())
+            .prop_map(|(channel, user, to, at)| Call::Mark { channel, user, to, at }),
         2 => (channel(), person(), time())
             .prop_map(|(channel, user, at)| Call::MarkUntil { channel, user, at }),
         2 => (channel(), seq()).prop_map(|(channel, seq)| Call::Message { channel, seq }),
@@ -207,7 +210,7 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (channel(), 0..20_u32, 0..7_usize)
             .prop_map(|(channel, after, limit)| Call::Changes { channel, after, limit }),
         2 => Just(Call::Heads),
-        2 => person().prop_map(|user| Call::Marks { user }),
+        4 => (person(), -1..8_i64).prop_map(|(user, came)| Call::Marks { user, came }),
         2 => (channel(), prop::option::of(person()), 0..4_usize)
             .prop_map(|(channel, after, limit)| Call::Readers { channel, after, limit }),
         1 => Just(Call::Reopen),
@@ -275,9 +278,11 @@ async fn ask(stage: &Stage<'_>, call: &Call, case: u32) -> Answer {
             channel,
             user: reader,
             to,
+            at,
         } => {
+            let at = Time::from_micros(at);
             let moved = timeline
-                .mark_read(place_of(channel), user(reader), Seq(to))
+                .mark_read(place_of(channel), user(reader), Seq(to), at)
                 .await;
             Answer::Moved(moved.expect("answers"))
         }
@@ -312,8 +317,11 @@ async fn ask(stage: &Stage<'_>, call: &Call, case: u32) -> Answer {
             Answer::Changes(changes.expect("answers"))
         }
         Call::Heads => Answer::Heads(timeline.heads(&channels_of(case)).await.expect("answers")),
-        Call::Marks { user: reader } => {
-            let marks = timeline.marks(user(reader), &channels_of(case)).await;
+        Call::Marks { user: reader, came } => {
+            let came = Time::from_micros(came);
+            let channels = channels_of(case).into_iter();
+            let asked: Vec<_> = channels.map(|channel| (channel, came)).collect();
+            let marks = timeline.marks(user(reader), &asked).await;
             Answer::Marks(marks.expect("answers"))
         }
         Call::Readers {

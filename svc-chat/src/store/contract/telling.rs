@@ -58,7 +58,7 @@ pub async fn what_changes_nothing_is_not_told(bench: &dyn Bench) {
         .await
         .expect("answers");
     timeline
-        .mark_read(channel(1), user(2), Seq(1))
+        .mark_read(channel(1), user(2), Seq(1), at)
         .await
         .expect("answers");
 

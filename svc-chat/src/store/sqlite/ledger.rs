@@ -92,7 +92,7 @@ impl Ledger {
             }
             self.insert(&message, &format!("forgotten {}", seq.0), latest)?;
         }
-        self.put_mark(channel, draft.author, seq)?;
+        self.put_mark(channel, draft.author, seq, Some(draft.at))?;
         self.advance(
             channel,
             Tip {
@@ -155,13 +155,19 @@ impl Ledger {
         Ok(Changed::Done(message))
     }
 
-    /// Moves a read mark up, at most to the head.
-    pub(super) fn mark(&mut self, channel: ChannelId, user: UserId, to: Seq) -> Made<Moved> {
+    /// Moves a read mark up, at most to the head; `at` is when its user did so, where they did.
+    pub(super) fn mark(
+        &mut self,
+        channel: ChannelId,
+        user: UserId,
+        to: Seq,
+        at: Option<Time>,
+    ) -> Made<Moved> {
         let head = self.tip(channel)?.head;
-        let from = view::mark(&self.connection, channel, user)?;
+        let from = view::mark(&self.connection, channel, user)?.seq;
         let to = to.min(head.seq).max(from);
         if to > from {
-            self.put_mark(channel, user, to)?;
+            self.put_mark(channel, user, to, at)?;
         }
         Ok(Moved { from, to, head })
     }
@@ -169,9 +175,8 @@ impl Ledger {
     /// Moves a read mark up to the last message before the first one posted after an instant.
     pub(super) fn mark_until(&mut self, channel: ChannelId, user: UserId, at: Time) -> Made<Moved> {
         let newest = self.tip(channel)?.head.seq;
-        let after = Time::from_micros(at.micros().saturating_add(1));
-        let first = view::first_from(&self.connection, channel, after, newest)?;
-        self.mark(channel, user, Seq(first.0 - 1))
+        let to = view::last_until(&self.connection, channel, at, newest)?;
+        self.mark(channel, user, to, None)
     }
 
     /// Writes what the changes left to the end: heads, events and where readers of events stand. Returns the events with their
@@ -308,12 +313,20 @@ impl Ledger {
         Ok(())
     }
 
-    fn put_mark(&self, channel: ChannelId, user: UserId, seq: Seq) -> Made<()> {
+    fn put_mark(
+        &self,
+        channel: ChannelId,
+        user: UserId,
+        seq: Seq,
+        read_at: Option<Time>,
+    ) -> Made<()> {
         let mut put = self.connection.prepare_cached(
-            "INSERT INTO read_state (channel_id, user_id, seq) VALUES (?1, ?2, ?3)
-             ON CONFLICT (channel_id, user_id) DO UPDATE SET seq = excluded.seq",
+            "INSERT INTO read_state (channel_id, user_id, seq, read_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (channel_id, user_id)
+             DO UPDATE SET seq = excluded.seq, read_at = coalesce(excluded.read_at, read_at)",
         )?;
-        put.execute(params![channel.bytes(), user.bytes(), seq.0])?;
+        let read_at = read_at.map(Time::micros);
+        put.execute(params![channel.bytes(), user.bytes(), seq.0, read_at])?;
         Ok(())
     }
 }

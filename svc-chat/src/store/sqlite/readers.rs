@@ -22,6 +22,9 @@ use crate::store::StoreError;
 /// How long a thread sleeps when nobody asks; it only wakes to sleep again.
 const LONG: Duration = Duration::from_hours(1);
 
+/// How many are looked up in one transaction.
+const TOGETHER: usize = 200;
+
 type Question = Box<dyn FnOnce(&mut Desk) + Send>;
 
 /// Reads on threads of its own, so that nothing blocks the runtime. Each thread has one connection and answers one question after
@@ -85,6 +88,24 @@ impl Readers {
         answered
             .await
             .unwrap_or_else(|_| Err(Failure::Panicked.into()))
+    }
+
+    /// Asks for something about each of many, in their order; some of them together in one transaction.
+    pub(super) async fn ask_each<A: Copy + Send + 'static, T: Send + 'static>(
+        &self,
+        all: &[A],
+        find: impl Fn(&Connection, A) -> Result<T, Failure> + Copy + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::with_capacity(all.len());
+        for some in all.chunks(TOGETHER) {
+            let some = some.to_vec();
+            let of_some = self.ask(move |file| {
+                let each = some.into_iter().map(|one| find(file, one));
+                each.collect::<Result<Vec<_>, _>>()
+            });
+            found.extend(of_some.await?);
+        }
+        Ok(found)
     }
 
     /// Answers what waits and ends the threads.

@@ -10,6 +10,7 @@ const STEPS: [&str; 1] = [FIRST];
 
 /// Messages are found by channel and seq, by channel, author and key, and by channel and rev; every one of the three is unique, so a
 /// number given twice cannot be stored. `latest_at` is the latest `posted_at` so far in the channel, where that is not the message's own.
+/// `read_at` is null where a mark was placed for its user and never moved by them.
 const FIRST: &str = "
     CREATE TABLE message (
         channel_id BLOB NOT NULL,
@@ -36,6 +37,7 @@ const FIRST: &str = "
         channel_id BLOB NOT NULL,
         user_id BLOB NOT NULL,
         seq INTEGER NOT NULL,
+        read_at INTEGER,
         PRIMARY KEY (channel_id, user_id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE outbox (

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, types::T
 
 use super::failure::Failure;
 use crate::{
-    model::{Head, Message, MessageId, Rev, Seq},
+    model::{Head, Mark, Message, MessageId, Rev, Seq},
     store::timeline::{Changes, History, Newest, Place, REACH, Span},
 };
 
@@ -117,22 +117,26 @@ pub(super) fn first_from(
     time: Time,
     newest: Seq,
 ) -> Read<Seq> {
-    let mut find = connection.prepare_cached(
-        "SELECT coalesce(latest_at, posted_at) FROM message WHERE channel_id = ?1 AND seq = ?2",
-    )?;
     let (mut low, mut high) = (0, newest.0);
     // All up to `low` are earlier, all above `high` are not.
     while low < high {
         let middle = high - (high - low) / 2;
-        let found = find.query_row(params![channel.bytes(), middle], |row| row.get(0));
-        let latest: i64 = found.optional()?.ok_or(HOLE)?;
-        if latest < time.micros() {
+        if latest(connection, channel, Seq(middle))? < time.micros() {
             low = middle;
         } else {
             high = middle - 1;
         }
     }
     Ok(Seq(low.saturating_add(1)))
+}
+
+/// The latest time at which a message or any before it was posted.
+fn latest(connection: &Connection, channel: ChannelId, seq: Seq) -> Read<i64> {
+    let mut find = connection.prepare_cached(
+        "SELECT coalesce(latest_at, posted_at) FROM message WHERE channel_id = ?1 AND seq = ?2",
+    )?;
+    let found = find.query_row(params![channel.bytes(), seq.0], |row| row.get(0));
+    found.optional()?.ok_or(HOLE)
 }
 
 /// What changed after a rev.
@@ -172,14 +176,54 @@ pub(super) fn changes(
     })
 }
 
-/// A user's read mark; 0 where there is none.
-pub(super) fn mark(connection: &Connection, channel: ChannelId, user: UserId) -> Read<Seq> {
-    let mut find = connection
-        .prepare_cached("SELECT seq FROM read_state WHERE channel_id = ?1 AND user_id = ?2")?;
+/// The last message before the first one posted after an instant; 0 where that is the first of all.
+pub(super) fn last_until(
+    connection: &Connection,
+    channel: ChannelId,
+    at: Time,
+    newest: Seq,
+) -> Read<Seq> {
+    let after = Time::from_micros(at.micros().saturating_add(1));
+    let first = first_from(connection, channel, after, newest)?;
+    Ok(Seq(first.0 - 1))
+}
+
+/// A user's read mark as it is written down.
+pub(super) fn mark(connection: &Connection, channel: ChannelId, user: UserId) -> Read<Mark> {
+    let mut find = connection.prepare_cached(
+        "SELECT seq, read_at FROM read_state WHERE channel_id = ?1 AND user_id = ?2",
+    )?;
     let found = find
-        .query_row([channel.bytes(), user.bytes()], |row| Ok(Seq(row.get(0)?)))
+        .query_row([channel.bytes(), user.bytes()], |row| {
+            Ok(Mark {
+                seq: Seq(row.get(0)?),
+                read_at: row.get::<_, Option<i64>>(1)?.map(Time::from_micros),
+            })
+        })
         .optional()?;
     Ok(found.unwrap_or_default())
+}
+
+/// A user's read mark for one who came at an instant. Who has read past that place, as nearly everybody has, costs no search.
+pub(super) fn mark_since(
+    connection: &Connection,
+    channel: ChannelId,
+    user: UserId,
+    came: Time,
+) -> Read<Mark> {
+    let mark = mark(connection, channel, user)?;
+    let newest = head(connection, channel)?.seq;
+    let unread = mark.seq.next().filter(|unread| *unread <= newest);
+    let Some(unread) = unread else {
+        return Ok(mark);
+    };
+    if latest(connection, channel, unread)? > came.micros() {
+        return Ok(mark);
+    }
+    Ok(Mark {
+        seq: last_until(connection, channel, came, newest)?,
+        ..mark
+    })
 }
 
 /// Read marks of a channel by user id.

@@ -1,6 +1,13 @@
 //! Auth's outbox in memory. It outlives chat, as auth's database does.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use guildhall_kernel::{EventId, Ids as _, SpaceId};
@@ -17,6 +24,7 @@ pub(crate) struct AuthEvents {
     notes: Mutex<Vec<Note>>,
     cursors: watch::Sender<HashMap<String, u64>>,
     grown: watch::Sender<u64>,
+    held: AtomicBool,
 }
 
 impl AuthEvents {
@@ -25,6 +33,7 @@ impl AuthEvents {
             notes: Mutex::default(),
             cursors: watch::Sender::new(HashMap::new()),
             grown: watch::Sender::new(0),
+            held: AtomicBool::new(false),
         }
     }
 
@@ -47,6 +56,12 @@ impl AuthEvents {
         notes.push(note);
         self.grown
             .send_replace(u64::try_from(notes.len()).expect("few"));
+    }
+
+    /// Tells nobody anything, or everything again.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
+        self.grown.send_modify(|_| {});
     }
 
     /// Everything is told again to whoever starts next.
@@ -73,6 +88,9 @@ impl Journal for AuthEvents {
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<(u64, Note)>, JournalError> {
+        if self.held.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
         let notes = self.notes.lock().expect("whole");
         let numbered = (1..).zip(notes.iter().cloned());
         Ok(numbered.filter(|(n, _)| *n > after).take(limit).collect())

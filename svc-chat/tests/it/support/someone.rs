@@ -98,7 +98,7 @@ impl Someone {
         let request = pb::EditMessageRequest {
             channel_id: message.channel_id.clone(),
             message_id: message.id.clone(),
-            text: text.into(),
+            text: Some(text.into()),
         };
         let answer = self.messages().edit_message(request).await?.into_inner();
         Ok(answer.message.expect("a message"))

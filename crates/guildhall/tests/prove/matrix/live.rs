@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
+    caller::Caller,
+    door::{Signed, Target, unique},
+    framing::events,
     rpcs,
     stream::Frames,
-    wires::{Caller, events},
-    world::{Target, Who, World, unique},
+    who::Who,
+    world::World,
 };
 
 /// How long things may take to be heard.
@@ -87,11 +90,7 @@ pub(crate) async fn judge(world: &World) -> anyhow::Result<Vec<String>> {
 }
 
 /// Lets a bit of everything happen in a space; returns the id of the last message.
-async fn happen(
-    world: &World,
-    place: &Target,
-    by: &super::world::Signed,
-) -> anyhow::Result<String> {
+async fn happen(world: &World, place: &Target, by: &Signed) -> anyhow::Result<String> {
     let door = world.door();
     let channel = format!("/channels/{}", place.channel);
     let topic = json!({"topic": unique()});

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-use super::world::{PASSWORD, Target, unique};
+use super::door::{PASSWORD, Target, unique};
 
 /// A password that follows [`PASSWORD`].
 pub(crate) const NEXT_PASSWORD: &str = "ten callers at another door";
@@ -42,6 +42,8 @@ fn value(
         "user_ids" => many(&target.user),
         "channel_ids" => many(&target.channel),
         "kind" => number(field, "SPACE_KIND_TEAM")?,
+        // The lowest: members could give it, were they not stopped at the door.
+        "role" if input.name() == "AddMemberRequest" => number(field, "SPACE_ROLE_GUEST")?,
         "role" => number(field, "SPACE_ROLE_MEMBER")?,
         "text" | "topic" | "display_name" | "status_text" => text("as it was made by the matrix"),
         "q" => text("foreig"),

@@ -6,7 +6,11 @@ use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::world::{Signed, Who, World, unique};
+use super::{
+    door::{Signed, unique},
+    who::Who,
+    world::World,
+};
 
 const TEXT: &str = include_str!("rules.txt");
 /// Cases whose answers must not differ in any word: a message that is elsewhere, and none.

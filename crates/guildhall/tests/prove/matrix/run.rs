@@ -7,11 +7,15 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
+    answer::Answer,
+    caller::Caller,
+    door::{PASSWORD, Target, unique},
     name,
     request::{self, NEXT_PASSWORD},
     table::{Cell, Row},
-    wires::{Answer, Caller, Wire},
-    world::{PASSWORD, Target, Who, World, unique},
+    who::Who,
+    wires::Wire,
+    world::World,
 };
 
 /// A walk over the table.

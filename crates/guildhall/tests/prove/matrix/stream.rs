@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::wires::Answer;
+use super::answer::Answer;
 
 /// Server frames as JSON; the inner error is what ended the stream.
 pub(crate) type Frames = BoxStream<'static, anyhow::Result<Result<Value, Answer>>>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 
-use super::world::Who;
+use super::who::Who;
 
 const TEXT: &str = include_str!("expected.txt");
 

@@ -8,7 +8,7 @@ use guildhall_mesh::Note;
 use super::{super::user, Answer, CHANNELS, Call, DELETED, EDITED, channel_of};
 use crate::{
     event,
-    model::{Epoch, Head, Message, MessageId, Rev, Seq},
+    model::{Epoch, Head, Mark, Message, MessageId, Rev, Seq},
     store::timeline::{Appended, Changed, Changes, History, Moved, Newest, Place},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Model {
 struct Log {
     messages: Vec<Message>,
     rev: u32,
-    marks: BTreeMap<u8, u32>,
+    marks: BTreeMap<u8, Mark>,
 }
 
 impl Model {
@@ -62,12 +62,19 @@ impl Model {
                 by,
                 of_others,
             } => Answer::Changed(self.delete((channel, seq), by, of_others, epoch)),
-            Call::Mark { channel, user, to } => Answer::Moved(self.log(channel).mark(user, to)),
+            Call::Mark {
+                channel,
+                user,
+                to,
+                at,
+            } => Answer::Moved(
+                self.log(channel)
+                    .mark(user, to, Some(Time::from_micros(at))),
+            ),
             Call::MarkUntil { channel, user, at } => {
                 let log = self.log(channel);
-                let early = |message: &&Message| message.posted_at.micros() <= at;
-                let to = number(log.messages.iter().take_while(early).count());
-                Answer::Moved(log.mark(user, to))
+                let to = log.until(at);
+                Answer::Moved(log.mark(user, to, None))
             }
             Call::Message { channel, seq } => Answer::Message(self.log(channel).find(seq).cloned()),
             Call::History {
@@ -84,7 +91,11 @@ impl Model {
                 head: log.head(),
                 message: log.messages.last().cloned(),
             })),
-            Call::Marks { user } => Answer::Marks(self.of_all(|log| log.read_by(user))),
+            Call::Marks { user, came } => Answer::Marks(self.of_all(|log| {
+                let mark = log.read_by(user);
+                let seq = mark.seq.max(Seq(log.until(came)));
+                Mark { seq, ..mark }
+            })),
             Call::Readers {
                 channel,
                 after,
@@ -94,7 +105,7 @@ impl Model {
                 let marks = marks.iter().filter(|(reader, _)| Some(**reader) > after);
                 let readers = marks
                     .take(limit)
-                    .map(|(reader, seq)| (user(*reader), Seq(*seq)));
+                    .map(|(reader, mark)| (user(*reader), mark.seq));
                 Answer::Readers(readers.collect())
             }
             Call::Reopen => unreachable!("changes nothing"),
@@ -132,7 +143,11 @@ impl Model {
             deleted_at: None,
         };
         log.messages.push(message.clone());
-        log.marks.insert(author, seq);
+        let mark = Mark {
+            seq: Seq(seq),
+            read_at: Some(posted_at),
+        };
+        log.marks.insert(author, mark);
         self.told.push(event::posted(epoch, &message));
         Appended::New(message)
     }
@@ -219,15 +234,23 @@ impl Log {
         }
     }
 
-    fn read_by(&self, user: u8) -> Seq {
-        Seq(self.marks.get(&user).copied().unwrap_or(0))
+    fn read_by(&self, user: u8) -> Mark {
+        self.marks.get(&user).copied().unwrap_or_default()
     }
 
-    fn mark(&mut self, user: u8, to: u32) -> Moved {
-        let (from, head) = (self.read_by(user), self.head());
+    /// The last message before the first one posted after an instant.
+    fn until(&self, at: i64) -> u32 {
+        let early = |message: &&Message| message.posted_at.micros() <= at;
+        number(self.messages.iter().take_while(early).count())
+    }
+
+    fn mark(&mut self, user: u8, to: u32, at: Option<Time>) -> Moved {
+        let (before, head) = (self.read_by(user), self.head());
+        let from = before.seq;
         let to = Seq(to).min(head.seq).max(from);
         if to > from {
-            self.marks.insert(user, to.0);
+            let read_at = at.or(before.read_at);
+            self.marks.insert(user, Mark { seq: to, read_at });
         }
         Moved { from, to, head }
     }

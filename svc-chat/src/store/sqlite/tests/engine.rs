@@ -287,7 +287,7 @@ async fn old_events_go_once_every_reader_has_had_them() {
         number(timeline.append(channel(1), draft).await);
         // A group is followed by chores: whoever comes after the next one finds them done.
         timeline
-            .mark_read(channel(1), user(9), Seq(0))
+            .mark_read(channel(1), user(9), Seq(0), clock.now())
             .await
             .expect("answers");
         file.beside()
