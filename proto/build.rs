@@ -2,7 +2,12 @@
 
 use std::{env, fs, path::PathBuf};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+
+/// A step of the build went wrong.
+type Wrong = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Wrong> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo:rerun-if-changed=guildhall");
@@ -14,10 +19,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compiler.open_file(file)?;
     }
 
-    fs::write(
-        out.join("guildhall.binpb"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    let all = compiler.encode_file_descriptor_set();
+    let pool = DescriptorPool::decode(all.as_slice())?;
+    let kept = rewritten(&pool, &all, |file| {
+        // What others write about their files nobody reads here; it is a third of the bytes.
+        if !text(file, "package").starts_with("guildhall.") {
+            file.clear_field_by_name("source_code_info");
+        }
+        true
+    })?;
+    let shown = rewritten(&pool, &kept, |file| keep_public(&pool, file))?;
+    fs::write(out.join("guildhall.binpb"), kept)?;
+    fs::write(out.join("public.binpb"), shown)?;
 
     let mut set = compiler.file_descriptor_set();
     // Rust code needs no types of google.api and buf.validate: their options are read from the descriptors.
@@ -29,6 +42,89 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.enable_type_names();
     tonic_prost_build::configure().compile_fds_with_config(set, config)?;
     Ok(())
+}
+
+/// A descriptor set with each file changed, and without those that `change` says no to. Files are handled as messages of a pool, because a decoder with types of its own would
+/// lose our options.
+fn rewritten(
+    pool: &DescriptorPool,
+    set: &[u8],
+    change: impl FnMut(&mut DynamicMessage) -> bool,
+) -> Result<Vec<u8>, Wrong> {
+    let kind = pool
+        .get_message_by_name("google.protobuf.FileDescriptorSet")
+        .ok_or("the descriptors lack google/protobuf/descriptor.proto")?;
+    let mut set = DynamicMessage::decode(kind, set)?;
+    retain(&mut set, "file", change);
+    Ok(prost::Message::encode_to_vec(&set))
+}
+
+/// Takes the rpcs that are for other services only out of a file, and services that have nothing else. Says whether there is still
+/// something to show in the file.
+fn keep_public(pool: &DescriptorPool, file: &mut DynamicMessage) -> bool {
+    let had_services = messages(file, "service").next().is_some();
+    let package = text(file, "package");
+    for service in messages(file, "service") {
+        let service_name = format!("{package}.{}", text(service, "name"));
+        retain(service, "method", |method| {
+            let found = pool.get_service_by_name(&service_name).and_then(|service| {
+                let name = text(method, "name");
+                service.methods().find(|method| method.name() == name)
+            });
+            found.is_some_and(|method| !is_internal(pool, &method))
+        });
+    }
+    retain(file, "service", |service| {
+        messages(service, "method").next().is_some()
+    });
+    let file_name = text(file, "name");
+    let is_imported = || {
+        let mut importers = pool.files();
+        importers.any(|file| file.dependencies().any(|one| one.name() == file_name))
+    };
+    !had_services || messages(file, "service").next().is_some() || is_imported()
+}
+
+/// Whether an rpc's option says that only services may call it.
+fn is_internal(pool: &DescriptorPool, method: &MethodDescriptor) -> bool {
+    let Some(access) = pool.get_extension_by_name("guildhall.options.v1.access") else {
+        return false;
+    };
+    let options = method.options();
+    let access = options.get_extension(&access);
+    access
+        .as_message()
+        .is_some_and(|access| access.has_field_by_name("service"))
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    let value = message.get_field_by_name(field);
+    let text = value.as_ref().and_then(|value| value.as_str());
+    text.unwrap_or_default().to_owned()
+}
+
+/// The messages of a list field, to be changed where they are.
+fn messages<'m>(
+    message: &'m mut DynamicMessage,
+    field: &str,
+) -> impl Iterator<Item = &'m mut DynamicMessage> {
+    let value = message.get_field_by_name_mut(field);
+    let list = value.and_then(Value::as_list_mut);
+    list.into_iter().flatten().filter_map(Value::as_message_mut)
+}
+
+/// Keeps those messages of a list field that it says yes to.
+fn retain(
+    message: &mut DynamicMessage,
+    field: &str,
+    mut keep: impl FnMut(&mut DynamicMessage) -> bool,
+) {
+    let list = message
+        .get_field_by_name_mut(field)
+        .and_then(Value::as_list_mut);
+    if let Some(list) = list {
+        list.retain_mut(|value| value.as_message_mut().is_some_and(&mut keep));
+    }
 }
 
 fn protos(folder: &PathBuf) -> std::io::Result<Vec<PathBuf>> {

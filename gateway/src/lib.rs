@@ -143,8 +143,7 @@ pub fn build(
     let ready = Readiness::new(links.clone(), health.clone(), &rpcs).watch(&tasks);
     let clients = Clients::new(links, own);
     let reflection = settings.reflection;
-    let descriptors = guildhall_proto::DESCRIPTORS;
-    let tools = tools::routes(pool, descriptors, &rpcs, reflection, health)?;
+    let tools = tools::routes(reflection, health)?;
     let keys = PublicKeys::new(clients.clone(), clock.clone());
     let site = Site::new(transcoder.clone(), rules, keys);
 

@@ -44,11 +44,6 @@ impl Rpcs {
         Self { by_path, by_name }
     }
 
-    /// Whether there is one at a path.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        self.by_path.contains_key(path)
-    }
-
     /// The names of their services, each once, in order.
     pub(crate) fn services(&self) -> Vec<String> {
         let names = self

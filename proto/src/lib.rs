@@ -14,10 +14,13 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-/// The encoded `google.protobuf.FileDescriptorSet` of all our packages, with imports, options and comments.
+/// The encoded `google.protobuf.FileDescriptorSet` of all our packages, with imports, options and our comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guildhall.binpb"));
 
-/// The same, decoded once per process.
+/// The same without rpcs that are for other services of the hall only: what reflection shows.
+pub const PUBLIC_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.binpb"));
+
+/// [`DESCRIPTORS`], decoded once per process.
 ///
 /// # Panics
 /// Never in practice: the set is made by our own build, and a test decodes it.

@@ -24,6 +24,9 @@ mod settings;
 
 use settings::Flags;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A hall for a team: chat, live, on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "guildhall", version, about, long_about = ABOUT, after_long_help = AFTER)]

@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -77,12 +77,8 @@ pub struct Guard {
 impl Guard {
     /// Puts the stack before the servers in `routes`.
     pub fn before(self, routes: Routes) -> Guarded {
-        let shared = Shared {
-            guard: self,
-            validator: Validator::new(),
-        };
         Guarded {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared { guard: self }),
             routes: routes.prepare(),
         }
     }
@@ -97,8 +93,10 @@ pub struct Guarded {
 
 struct Shared {
     guard: Guard,
-    validator: Validator,
 }
+
+/// Checks the rules of fields. One for all guards of a process: it brings a descriptor pool of its own, of megabytes.
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
 
 impl Service<Request<Body>> for Guarded {
     type Response = Response<Body>;
@@ -165,7 +163,7 @@ impl Guarded {
             body
         } else {
             let received = Received::read(body, &rule.input, LARGEST).await?;
-            received.check(&shared.validator)?;
+            received.check(&VALIDATOR)?;
             shared.authorize(rule, &mut caller, &received).await?;
             received.into_body()
         };

@@ -32,6 +32,8 @@ impl Tasks {
     {
         let hard = self.hard.clone();
         let span = info_span!("task", name);
+        // In a box, because each of the wrappers below would hold it twice: once as its argument, once where it is polled.
+        let task = Box::pin(task);
         self.tracker
             .spawn(async move { hard.run_until_cancelled(task).await }.instrument(span))
     }

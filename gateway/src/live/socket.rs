@@ -105,14 +105,27 @@ async fn serve(
 ) {
     let binary = socket.protocol().is_some_and(|chosen| chosen == PROTO);
     let patience = Duration::from_secs(sockets.hub.settings.write_seconds);
-    let bye = match open(&sockets, &mut socket, binary, credentials, &correlation).await {
+    // Thousands of sockets wait in `listen` for hours, so what happens in between has its room in boxes of its own.
+    let opened = Box::pin(open(
+        &sockets,
+        &mut socket,
+        binary,
+        credentials,
+        &correlation,
+    ))
+    .await;
+    let bye = match opened {
         Ok(Some(session)) => run(session, &mut socket, binary, patience).await,
         Ok(None) => return,
         Err(error) => Some(Bye::of(error, None, &correlation)),
     };
     if let Some(bye) = bye {
         // Whoever does not read it is gone or too slow: both know already.
-        let _ = tokio::time::timeout(patience, close(&mut socket, binary, bye)).await;
+        let _ = Box::pin(tokio::time::timeout(
+            patience,
+            close(&mut socket, binary, bye),
+        ))
+        .await;
     }
 }
 
@@ -146,14 +159,14 @@ async fn run(
         tokio::select! {
             out = session.next() => {
                 let sent = send(&mut session, socket, binary, out?);
-                match tokio::time::timeout(patience, sent).await {
+                match Box::pin(tokio::time::timeout(patience, sent)).await {
                     Ok(Ok(None)) => {}
                     Ok(Ok(Some(bye))) => return Some(bye),
                     Ok(Err(_)) | Err(_) => return None,
                 }
             }
             heard = listen(socket, binary), if !session.is_busy() => {
-                session.hear(heard?).await;
+                Box::pin(session.hear(heard?)).await;
             }
         }
     }
