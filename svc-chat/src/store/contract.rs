@@ -35,11 +35,18 @@ pub trait Bench: Send + Sync + 'static {
     async fn wind(&self, channel: ChannelId, head: Head);
 }
 
-/// Makes a test of each promise. `$bench` is a function that gives a new, empty [`Bench`].
+/// Makes a test of each promise. `$bench` is a function that gives a new, empty [`Bench`]; or, after the word `served`, an async one
+/// that gives it where there is a server, and else says so and lets the test pass.
 #[macro_export]
 macro_rules! timeline_contract {
+    (served $bench:path) => {
+        $crate::store::contract::timeline_contract! { @list served $bench }
+    };
     ($bench:path) => {
-        $crate::store::contract::timeline_contract! { $bench:
+        $crate::store::contract::timeline_contract! { @list embedded $bench }
+    };
+    (@list $engine:ident $bench:path) => {
+        $crate::store::contract::timeline_contract! { @ $engine $bench:
             posting {
                 the_first_message_is_number_one_and_the_next_the_next
                 channels_count_for_themselves
@@ -99,10 +106,18 @@ macro_rules! timeline_contract {
             }
         }
     };
-    ($bench:path: $($part:ident { $($promise:ident)* })*) => { $($(
+    (@ embedded $bench:path: $($part:ident { $($promise:ident)* })*) => { $($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $promise() {
             $crate::store::contract::$part::$promise(&$bench()).await;
+        }
+    )*)* };
+    (@ served $bench:path: $($part:ident { $($promise:ident)* })*) => { $($(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            if let Some(bench) = $bench().await {
+                $crate::store::contract::$part::$promise(&bench).await;
+            }
         }
     )*)* };
 }
