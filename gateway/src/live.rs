@@ -33,10 +33,12 @@ mod desk;
 mod error;
 mod events;
 mod frame;
+mod gossip;
 mod hub;
 mod inbound;
 mod jobs;
 mod log;
+mod others;
 mod pace;
 mod people;
 mod places;
@@ -148,6 +150,7 @@ impl Live {
         hub.hear_events();
         hub.tasks.spawn("live rights", hub.clone().keep_rights());
         hub.tasks.spawn("live time", hub.clone().keep_time());
+        hub.tasks.spawn("live gossip", hub.clone().keep_gossip());
         Self {
             hub,
             places: Arc::new(places),

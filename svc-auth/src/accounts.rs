@@ -73,12 +73,12 @@ impl Accounts {
                     id: UserId::of(sessions.ids.uuid()),
                     username: &username,
                     email: &email,
-                    password_hash,
+                    password_hash: password_hash.clone(),
                     display_name: display_name.or(username.as_str()),
                     at: sessions.clock.now(),
                 };
                 let account = account::add(write, new).await?;
-                sessions.open_in(write, account, device).await
+                sessions.open_in(write, account, device.clone()).await
             })
             .await
     }
@@ -104,15 +104,15 @@ impl Accounts {
         let sessions = &self.sessions;
         self.store
             .write(async |write: &Write| {
-                let found = account::load(write, caller.user).await?;
+                let found = account::lock(write, caller.user).await?;
                 let mut account = found.ok_or(AuthError::NotFound("user"))?.account;
                 let before = account.person.clone();
                 let person = &mut account.person;
-                if let Some(name) = changes.display_name {
+                if let Some(name) = &changes.display_name {
                     person.display_name = name.or(&person.username);
                 }
-                if let Some(status) = changes.status_text {
-                    person.status_text = status.into_string();
+                if let Some(status) = &changes.status_text {
+                    person.status_text = status.clone().into_string();
                 }
                 if *person != before {
                     account::set_profile(
@@ -124,7 +124,7 @@ impl Accounts {
                     .await?;
                     let id = EventId::of(sessions.ids.uuid());
                     let told = event::user_changed(id, sessions.clock.now(), person);
-                    change::tell(write, told).await?;
+                    change::tell(write, told);
                 }
                 Ok(account)
             })
@@ -173,7 +173,7 @@ impl Accounts {
         self.store
             .write(async |write: &Write| {
                 let seen = &found.password_hash;
-                if !account::replace_hash(write, caller.user, seen, hash).await? {
+                if !account::replace_hash(write, caller.user, seen, hash.clone()).await? {
                     // Somebody changed it meanwhile, so the present one is another.
                     return Err(AuthError::WrongCurrentPassword);
                 }

@@ -1,10 +1,11 @@
-//! What an operator does to a stopped hall. The data folder must be locked by the caller, as `serve` locks it.
+//! What an operator does to a stopped hall. A data folder must be locked by the caller, as `serve` locks it. On PostgreSQL the hall may
+//! run.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use guildhall_kernel::{Clock, Ids, UserId};
 use guildhall_mesh::config::BadSettings;
-use guildhall_store::StoreError;
+use guildhall_store::{Home, StoreError};
 use secrecy::SecretString;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     store::{Moment, Store, Write, account, account::NewAccount, session},
 };
 
-/// `auth.db` of a stopped hall.
+/// What svc-auth keeps.
 pub struct Admin {
     store: Store,
     settings: AuthSettings,
@@ -29,24 +30,24 @@ pub enum OpenError {
     /// A setting is at fault.
     #[error(transparent)]
     Settings(#[from] BadSettings),
-    /// The file is.
+    /// The database is.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Admin {
-    /// Opens the database in a data folder.
+    /// Opens the database.
     ///
     /// # Errors
-    /// The settings', or what the file says.
+    /// The settings', or what the database says.
     pub async fn open(
-        data: &Path,
+        home: &Home,
         settings: &AuthSettings,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {
         settings.check()?;
-        let store = Store::open(&data.join(crate::FILE)).await?;
+        let store = Store::open(home).await?;
         Ok(Self {
             store,
             settings: settings.clone(),
@@ -87,8 +88,11 @@ impl Admin {
         };
         self.store
             .write(async |write: &Write| {
-                account::replace_hash(write, person.id, &found.password_hash, hash).await?;
-                let all = session::living(write, person.id, moment.at, None, u64::MAX >> 1).await?;
+                // As it is now: its owner may have changed it meanwhile.
+                let found = account::lock(write, person.id).await?;
+                let found = found.ok_or(AuthError::NotFound("account"))?;
+                account::replace_hash(write, person.id, &found.password_hash, hash.clone()).await?;
+                let all = session::lock_living(write, person.id, moment.at).await?;
                 for session in &all {
                     session::end(write, moment, session).await?;
                 }
@@ -123,7 +127,7 @@ impl Admin {
                     id: UserId::of(self.ids.uuid()),
                     username,
                     email,
-                    password_hash,
+                    password_hash: password_hash.clone(),
                     display_name: display_name.or(username.as_str()),
                     at: self.clock.now(),
                 };

@@ -109,11 +109,14 @@ fn store_words(error: &StoreError) -> &'static str {
     match error {
         StoreError::Busy => "the hall is busy",
         StoreError::OutcomeUnknown(_) => "the outcome is unknown; repeat the call",
-        StoreError::Full(_) | StoreError::Damaged(_) | StoreError::Io(_) => {
-            "the store cannot be used"
-        }
+        StoreError::Full(_)
+        | StoreError::Damaged(_)
+        | StoreError::Io(_)
+        | StoreError::Unreachable { .. } => "the store cannot be used",
         StoreError::Taken(_)
         | StoreError::Newer { .. }
+        | StoreError::Behind { .. }
+        | StoreError::Unfit { .. }
         | StoreError::OldLibrary { .. }
         | StoreError::Locked { .. }
         | StoreError::Folder { .. }

@@ -130,6 +130,7 @@ async fn renew(
 ) -> Result<Vec<StoredKey>, AuthError> {
     store
         .write(async |write: &Write| {
+            write.alone("signing keys").await?;
             // Looked at once more: another process may have been faster.
             let mut keys = key::all(write).await?;
             if keys

@@ -5,7 +5,7 @@
 //! is how they are called; [`admin`] is for a stopped hall. [`build`] puts all of it together.
 #![warn(missing_docs)]
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use guildhall_kernel::{Clock, Ids};
 use guildhall_mesh::{
@@ -13,6 +13,10 @@ use guildhall_mesh::{
     access::{Access, AccessSettings},
     guard::{Places, SpacesOnly},
     outbox::{Journal, relay},
+};
+use guildhall_store::{
+    Home, StoreError,
+    postgres::{self, Schema},
 };
 use tonic::service::Routes;
 
@@ -52,13 +56,13 @@ use crate::{
     tokens::Mint,
 };
 
-/// The database's name in the data folder.
-pub(crate) const FILE: &str = "auth.db";
+/// Under what name its database stands: the file `auth.db`, or a schema that ends in `_auth`.
+pub const NAME: &str = "auth";
 
 /// What svc-auth is built from.
 pub struct Parts {
-    /// The data folder, locked by this process.
-    pub data: PathBuf,
+    /// Where its database is. A file stands in a data folder that this process has locked.
+    pub home: Home,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where ids and secrets come from.
@@ -92,7 +96,7 @@ pub async fn build(
     parts: Parts,
 ) -> anyhow::Result<Auth> {
     let Parts {
-        data,
+        home,
         clock,
         ids,
         tasks,
@@ -101,7 +105,7 @@ pub async fn build(
     settings.check()?;
 
     // What is kept, and the tools.
-    let store = Store::open(&data.join(FILE)).await?;
+    let store = Store::open(&home).await?;
     let key_time = settings.key_time();
     let keys = KeyRing::open(store.clone(), clock.clone(), ids.clone(), key_time).await?;
     let keys = Arc::new(keys);
@@ -159,6 +163,22 @@ pub async fn build(
         journal,
         store,
     })
+}
+
+/// Brings the tables of a database up to date, making it where it is missing. Returns the changes that were made.
+///
+/// # Errors
+/// What the database says.
+pub async fn migrate(home: &Home) -> Result<Vec<String>, StoreError> {
+    home.migrate::<migrations::Migrations>().await
+}
+
+/// The changes that the tables of a schema lack.
+///
+/// # Errors
+/// What the database says.
+pub async fn missing(schema: &Schema) -> Result<Vec<String>, StoreError> {
+    postgres::missing::<migrations::Migrations>(schema).await
 }
 
 impl Auth {

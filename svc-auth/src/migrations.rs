@@ -1,6 +1,6 @@
-//! The tables of `auth.db`, in the order they came. Additive, and never edited after a release.
+//! The tables of svc-auth, in the order they came. Additive, and never edited after a release.
 
-use guildhall_store::outbox::CreateOutbox;
+use guildhall_store::outbox::{CountOutbox, CreateOutbox};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 mod m0001_accounts;
@@ -15,6 +15,7 @@ impl MigratorTrait for Migrations {
             Box::new(CreateOutbox),
             Box::new(m0001_accounts::Migration),
             Box::new(m0002_spaces::Migration),
+            Box::new(CountOutbox),
         ]
     }
 }

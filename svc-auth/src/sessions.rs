@@ -86,7 +86,10 @@ impl Sessions {
                 .await;
         }
         self.store
-            .write(async |write: &Write| self.open_in(write, known.account, device).await)
+            .write(async |write: &Write| {
+                self.open_in(write, known.account.clone(), device.clone())
+                    .await
+            })
             .await
     }
 
@@ -139,7 +142,8 @@ impl Sessions {
 
     async fn trade(&self, write: &Write, token: &RefreshToken) -> Result<Traded, AuthError> {
         let now = self.clock.now();
-        let found = session::load(write, token.session).await?;
+        // Of two that trade the same token in, the second must see what the first has made.
+        let found = session::lock(write, token.session).await?;
         let Some(mut session) = found.filter(|session| session.lives(now)) else {
             return Ok(Traded::Refused);
         };
@@ -213,7 +217,7 @@ impl Sessions {
         user: UserId,
         but: SessionId,
     ) -> Result<(), AuthError> {
-        let living = session::living(write, user, self.clock.now(), None, u64::MAX >> 1).await?;
+        let living = session::lock_living(write, user, self.clock.now()).await?;
         for other in living.iter().filter(|session| session.id != but) {
             session::end(write, self.moment(), other).await?;
         }
@@ -224,14 +228,11 @@ impl Sessions {
     pub(crate) async fn end_overdue(&self) -> Result<usize, AuthError> {
         let now = self.clock.now();
         // Nearly always there are none, and no transaction is needed to see that.
-        if session::overdue(self.store.entities().read(), now, 1)
-            .await?
-            .is_empty()
-        {
+        if !session::is_overdue(self.store.entities().read(), now).await? {
             return Ok(0);
         }
         let ended = self.store.write(async |write: &Write| {
-            let overdue = session::overdue(write, now, TOGETHER).await?;
+            let overdue = session::lock_overdue(write, now, TOGETHER).await?;
             for session in &overdue {
                 session::end(write, self.moment(), session).await?;
             }
@@ -251,7 +252,7 @@ impl Sessions {
 
     async fn end_any(&self, id: SessionId) -> Result<(), AuthError> {
         let end = self.store.write(async |write: &Write| {
-            if let Some(session) = session::load(write, id).await? {
+            if let Some(session) = session::lock(write, id).await? {
                 session::end(write, self.moment(), &session).await?;
             }
             Ok(())
@@ -267,7 +268,7 @@ impl Sessions {
             let hash = self.hashers.hash(NewPassword::known(password)).await?;
             self.store
                 .write(async |write: &Write| {
-                    Ok(account::replace_hash(write, user, &seen, hash).await?)
+                    Ok(account::replace_hash(write, user, &seen, hash.clone()).await?)
                 })
                 .await
         };

@@ -45,7 +45,7 @@ impl Spaces {
             let team = Space {
                 id: SpaceId::of(self.ids.uuid()),
                 kind: SpaceKind::Team,
-                name: new.name.into_string(),
+                name: new.name.clone().into_string(),
                 created_at: self.clock.now(),
                 deleted_at: None,
             };
@@ -54,7 +54,7 @@ impl Spaces {
             for (person, role) in people {
                 space::set_role(write, self.moment(), team.id, &person, role).await?;
             }
-            self.tell(write, &team).await?;
+            self.tell(write, &team);
             Ok((team, Role::Owner))
         });
         let mine = mine.await?;
@@ -95,7 +95,7 @@ impl Spaces {
             for person in people {
                 space::set_role(write, self.moment(), id, &person, Role::Member).await?;
             }
-            self.tell(write, &direct).await?;
+            self.tell(write, &direct);
             Ok(true)
         });
         let made = made.await?;
@@ -143,16 +143,17 @@ impl Spaces {
         let Standing { space: id, role } = standing;
         self.store
             .write(async |write: &Write| {
-                let found = space::load(write, id).await?.filter(Space::lives);
+                let found = space::lock(write, id).await?.filter(Space::lives);
                 let mut space = found.ok_or(AuthError::NotFound("space"))?;
                 rules::may_rename(space.kind)?;
                 if let Some(name) = name
+                    .clone()
                     .map(SpaceName::into_string)
                     .filter(|name| *name != space.name)
                 {
                     space::rename(write, id, &name).await?;
                     space.name = name;
-                    self.tell(write, &space).await?;
+                    self.tell(write, &space);
                 }
                 Ok((space, role))
             })
@@ -163,7 +164,7 @@ impl Spaces {
     #[tracing::instrument(name = "auth.delete_space", skip_all)]
     pub(crate) async fn delete(&self, caller: &Caller, id: SpaceId) -> Result<(), AuthError> {
         let deleted = self.store.write(async |write: &Write| {
-            let found = space::load(write, id)
+            let found = space::lock(write, id)
                 .await?
                 .ok_or(AuthError::NotFound("space"))?;
             let role = space::membership(write, id, caller.user).await?;
@@ -225,10 +226,10 @@ impl Spaces {
         Ok(everyone)
     }
 
-    async fn tell(&self, write: &Write, space: &Space) -> Result<(), AuthError> {
+    fn tell(&self, write: &Write, space: &Space) {
         let Moment { at, ids } = self.moment();
         let told = event::space_changed(EventId::of(ids.uuid()), at, space);
-        Ok(change::tell(write, told).await?)
+        change::tell(write, told);
     }
 
     /// Applies what was just changed to this process's rights, so that it holds with the answer.
@@ -246,9 +247,9 @@ impl Spaces {
     }
 }
 
-/// A living space and somebody's present role in it, as the transaction sees them; absent and not yours answer alike.
+/// A living space and somebody's present role in it, true until the transaction ends; absent and not yours answer alike.
 async fn standing(write: &Write, id: SpaceId, user: UserId) -> Result<Mine, AuthError> {
-    let found = space::load(write, id).await?.filter(Space::lives);
+    let found = space::lock(write, id).await?.filter(Space::lives);
     let place = space::membership(write, id, user).await?;
     let role = place.and_then(|place| place.present());
     found.zip(role).ok_or(AuthError::NotFound("space"))

@@ -1,12 +1,16 @@
-//! `auth.db`. One library covers every engine, so there is no trait: functions by group of tables, and one way to write.
+//! What svc-auth keeps: `auth.db`, or a schema of PostgreSQL. One library covers both, so there is no trait: functions by group of
+//! tables, and one way to write.
 //!
 //! Functions that take a [`Write`] run inside a transaction that a use case opened with [`Store::write`]; the others read what is
 //! committed.
-
-use std::path::Path;
+//!
+//! On PostgreSQL other processes write at the same time, so a transaction that judges what it reads and then changes it begins by
+//! taking the row that all such transactions take: that of the space for everything about its members, that of the session or of the
+//! account. Functions called `lock` do that. What has no row yet is kept apart by its key (of two the slower one runs anew and finds
+//! it) or by [`Write::alone`].
 
 use guildhall_kernel::{Ids, Time};
-use guildhall_store::{Entities, StoreError, sqlite};
+use guildhall_store::{Entities, Home, StoreError};
 use sea_orm::DbErr;
 
 use crate::{error::AuthError, migrations::Migrations};
@@ -35,16 +39,16 @@ pub(crate) struct Moment<'a> {
 }
 
 impl Store {
-    /// Opens the file and brings its tables up to date.
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
-        let entities = sqlite::open::<Migrations>(path).await?;
+    /// Opens the database.
+    pub(crate) async fn open(home: &Home) -> Result<Self, StoreError> {
+        let entities = home.open::<Migrations>().await?;
         Ok(Self { entities })
     }
 
-    /// Runs `body` in one write transaction: kept and synced whole, or not at all.
+    /// Runs `body` in one write transaction: kept and synced whole, or not at all. It may run more than once.
     pub(crate) async fn write<T, F>(&self, body: F) -> Result<T, AuthError>
     where
-        F: AsyncFnOnce(&Write) -> Result<T, AuthError>,
+        F: AsyncFnOnce(&Write) -> Result<T, AuthError> + Clone,
     {
         self.entities.write(body).await
     }

@@ -19,6 +19,10 @@ use guildhall_proto::chat::v1::{
     channel_service_server::ChannelServiceServer, feed_service_server::FeedServiceServer,
     message_service_server::MessageServiceServer,
 };
+use guildhall_store::{
+    Home,
+    postgres::{self, Schema},
+};
 use tonic::service::Routes;
 use tracing::{info, warn};
 
@@ -50,12 +54,16 @@ use store::{
     sqlite::{Options, SqliteTimeline},
 };
 
+/// Under what name the database of its channels stands: the file `chat.db`, or a schema that ends in `_chat`.
+pub const NAME: &str = "chat";
 /// How often events that nobody will ask for again are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
 /// What chat is built from.
 pub struct Parts {
-    /// The data folder, locked by this process: `chat.db` and `timeline.db` stand in it.
+    /// Where channels are kept. A file stands in a data folder that this process has locked.
+    pub home: Home,
+    /// The data folder, locked by this process: `timeline.db` stands in it.
     pub data: PathBuf,
     /// How big the timeline's engine is.
     pub timeline: Options,
@@ -96,6 +104,7 @@ pub struct Chat {
 /// What keeps a store from opening.
 pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat> {
     let Parts {
+        home,
         data,
         timeline,
         clock,
@@ -109,9 +118,9 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     } = parts;
 
     // What is kept.
-    let (path, remembered) = (data.join("chat.db"), settings.channels_remembered);
-    let store = ChannelStore::open(&path, ids.clone(), tasks.clone(), remembered).await;
-    let store = Arc::new(store.context("chat.db cannot be opened")?);
+    let remembered = settings.channels_remembered;
+    let store = ChannelStore::open(&home, ids.clone(), tasks.clone(), remembered).await;
+    let store = Arc::new(store.context("the channels cannot be opened")?);
     let engine = SqliteTimeline::open(
         data.join("timeline.db"),
         clock.clone(),
@@ -187,6 +196,22 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     })
 }
 
+/// Brings the tables of channels up to date, making the database where it is missing. Returns the changes that were made.
+///
+/// # Errors
+/// What the database says.
+pub async fn migrate(home: &Home) -> Result<Vec<String>, guildhall_store::StoreError> {
+    home.migrate::<migrations::Migrations>().await
+}
+
+/// The changes that the tables of a schema lack.
+///
+/// # Errors
+/// What the database says.
+pub async fn missing(schema: &Schema) -> Result<Vec<String>, guildhall_store::StoreError> {
+    postgres::missing::<migrations::Migrations>(schema).await
+}
+
 impl Chat {
     /// Says whether chat can answer, or why not.
     ///
@@ -197,7 +222,7 @@ impl Chat {
         self.store
             .channel(nowhere)
             .await
-            .map_err(|error| format!("chat.db: {error}"))?;
+            .map_err(|error| format!("the channels: {error}"))?;
         let heads = self.timeline.heads(&[nowhere]).await;
         heads
             .map(drop)
@@ -211,7 +236,7 @@ impl Chat {
     }
 }
 
-/// Keeps the outbox of `chat.db` from growing without end. (A timeline sees to its own.)
+/// Keeps the outbox of channels from growing without end. (A timeline sees to its own.)
 fn prune(tasks: &Tasks, store: Arc<ChannelStore>, clock: Arc<dyn Clock>) {
     let own = tasks.clone();
     tasks.spawn("chat prune", async move {

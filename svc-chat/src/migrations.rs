@@ -1,6 +1,6 @@
-//! The tables of `chat.db`: ordered, additive changes, never edited after a release.
+//! The tables of channels: ordered, additive changes, never edited after a release.
 
-use guildhall_store::outbox::CreateOutbox;
+use guildhall_store::outbox::{CountOutbox, CreateOutbox};
 use sea_orm_migration::prelude::*;
 
 mod m0001_channel;
@@ -14,6 +14,7 @@ impl MigratorTrait for Migrations {
         vec![
             Box::new(CreateOutbox),
             Box::new(m0001_channel::CreateChannel),
+            Box::new(CountOutbox),
         ]
     }
 }

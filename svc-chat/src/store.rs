@@ -1,10 +1,11 @@
-//! Where chat keeps what it owns: channels as entities in `chat.db`, their logs in a timeline.
+//! Where chat keeps what it owns: channels as entities in `chat.db` or a schema of PostgreSQL, their logs in a timeline.
 //!
 //! [`Timeline`] is a trait because two engines keep its promises; channels need none, one library covers both databases.
 
 mod channels;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod cql;
 mod journal;
 pub mod sqlite;
 pub mod timeline;
@@ -44,10 +45,14 @@ impl From<guildhall_store::StoreError> for StoreError {
         match error {
             Inner::Busy => Self::Busy,
             Inner::OutcomeUnknown(_) => Self::OutcomeUnknown(error.into()),
-            Inner::Full(_) | Inner::Damaged(_) | Inner::Io(_) => Self::Refused(error.into()),
+            Inner::Full(_) | Inner::Damaged(_) | Inner::Io(_) | Inner::Unreachable { .. } => {
+                Self::Refused(error.into())
+            }
             Inner::Taken(_)
             | Inner::Statement(_)
             | Inner::Newer { .. }
+            | Inner::Behind { .. }
+            | Inner::Unfit { .. }
             | Inner::OldLibrary { .. }
             | Inner::Locked { .. }
             | Inner::Folder { .. } => Self::Broken(error.into()),

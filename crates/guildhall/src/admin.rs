@@ -1,4 +1,4 @@
-//! `guildhall admin`: what only the operator may do, on a stopped hall.
+//! `guildhall admin`: what only the operator may do, on a hall that is stopped or keeps its entities in PostgreSQL.
 
 use std::{
     io::{BufRead as _, IsTerminal as _},
@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use console::Term;
 use guildhall_kernel::{SystemClock, SystemIds};
-use guildhall_store::FolderLock;
+use guildhall_store::{FolderLock, Home};
 use secrecy::SecretString;
 
 use crate::{
@@ -41,13 +41,19 @@ pub fn run(file: Option<&Path>, flags: &Flags, what: What) -> anyhow::Result<Exi
 }
 
 fn password(settings: &Settings, user: &str) -> anyhow::Result<()> {
-    let folder = &settings.data;
-    ensure!(
-        folder.join("auth.db").is_file(),
-        "there is no hall in {}: give its folder with --data",
-        folder.display()
-    );
-    let _ours = FolderLock::take(folder)?;
+    let home = settings.home(svc_auth::NAME)?;
+    let _ours = match &home {
+        Home::File(file) => {
+            let folder = &settings.data;
+            ensure!(
+                file.is_file(),
+                "there is no hall in {}: give its folder with --data",
+                folder.display()
+            );
+            Some(FolderLock::take(folder)?)
+        }
+        Home::Schema(_) => None,
+    };
     let password = new_password()?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -57,7 +63,7 @@ fn password(settings: &Settings, user: &str) -> anyhow::Result<()> {
     runtime.block_on(async {
         let clock = Arc::new(SystemClock::new());
         let ids = Arc::new(SystemIds);
-        let hall = svc_auth::admin::Admin::open(folder, &settings.auth, clock, ids).await?;
+        let hall = svc_auth::admin::Admin::open(&home, &settings.auth, clock, ids).await?;
         let set = hall.set_password(user, password).await;
         hall.close().await;
         set.with_context(|| format!("{user} keeps the old password"))

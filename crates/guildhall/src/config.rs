@@ -18,6 +18,11 @@ const WIDTH: usize = 110;
 pub fn in_force(file: Option<&Path>, flags: &Flags) -> anyhow::Result<ExitCode> {
     let (settings, origins) = settings::read(file, flags)?;
     let text = write_out(&settings, |key, _, value, name, text| {
+        // A password that stands in the URL is not for the screen.
+        let value = match (key, value) {
+            ("postgres.url", Value::String(url)) => Value::String(settings::shown(url)),
+            _ => value.clone(),
+        };
         let line = format!("{name} = {value}");
         let _ = writeln!(text, "{line:<48} # {}", origins.of(key));
     })?;

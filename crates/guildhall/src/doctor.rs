@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod data;
+mod database;
 pub mod machine;
 mod running;
 
@@ -96,6 +97,7 @@ pub fn run(file: Option<&Path>, flags: &Flags) -> anyhow::Result<ExitCode> {
     found.extend(machine::clock(&SystemClock::new(), &settings.data));
     found.extend(data::folder(&settings.data, is_running));
     found.extend(data::files(&settings.data));
+    found.extend(runtime.block_on(database::ask(&settings)));
     let (cert, key) = (&settings.gateway.tls_cert, &settings.gateway.tls_key);
     if !cert.is_empty() {
         found.extend(data::certificate(cert.as_ref(), key.as_ref()));

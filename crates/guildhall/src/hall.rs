@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use guildhall_gateway::{Gateway, Listener};
 use guildhall_kernel::{Clock, Ids};
 use guildhall_mesh::{
-    Bus, Link, LocalBus, Tasks,
+    Bus, Link, LocalBus, NatsBus, Tasks,
     access::Access,
     admin::{Admin, Readiness},
     guard::{Guard, Guarded},
@@ -23,7 +23,7 @@ use crate::{doctor::machine::remedy, settings::Settings};
 #[cfg(feature = "sabotage")]
 mod fault;
 
-/// The databases in a data folder.
+/// The databases in a data folder; those of entities are not there when PostgreSQL keeps them.
 pub const FILES: [&str; 3] = ["auth.db", "chat.db", "timeline.db"];
 
 /// How long what serves operators may take to end, after all the rest has.
@@ -66,6 +66,7 @@ impl Hall {
         ids: Arc<dyn Ids>,
     ) -> anyhow::Result<Self> {
         let (edge, inner, ops) = (Tasks::new(), Tasks::new(), Tasks::new());
+        // Messages stand there also when PostgreSQL keeps the entities.
         let ours = FolderLock::take(&settings.data)?;
         let data = settings.data.as_path();
         let listener = Listener::bind(&settings.gateway).await?;
@@ -80,14 +81,14 @@ impl Hall {
             Rules::of(guildhall_proto::pool()).context("the protos break their own rules")?;
         let common = Common {
             rules: Arc::new(rules),
+            bus: bus(settings, clock.clone(), &ops).await?,
             clock,
             ids,
-            bus: Arc::new(LocalBus::new()),
         };
 
         // The services, each after those that it calls.
         let mut links = Links::default();
-        let (auth, auth_server) = common.auth(settings, data, &inner).await?;
+        let (auth, auth_server) = common.auth(settings, &inner).await?;
         links.add("auth", auth_server);
         let chat = common
             .chat(settings, data, &inner, &auth, &mut links)
@@ -139,14 +140,9 @@ struct Common {
 }
 
 impl Common {
-    async fn auth(
-        &self,
-        settings: &Settings,
-        data: &Path,
-        tasks: &Tasks,
-    ) -> anyhow::Result<(Auth, Guarded)> {
+    async fn auth(&self, settings: &Settings, tasks: &Tasks) -> anyhow::Result<(Auth, Guarded)> {
         let parts = svc_auth::Parts {
-            data: data.to_owned(),
+            home: settings.home(svc_auth::NAME)?,
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             tasks: tasks.clone(),
@@ -178,6 +174,7 @@ impl Common {
         #[cfg(feature = "sabotage")]
         let (timeline, auth_events) = (fault::timeline(), fault::heard(auth.journal.clone()));
         let parts = svc_chat::Parts {
+            home: settings.home(svc_chat::NAME)?,
             data: data.to_owned(),
             timeline,
             clock: self.clock.clone(),
@@ -212,6 +209,18 @@ impl Common {
         };
         guildhall_gateway::build(&settings.gateway, &settings.limits, &settings.live, parts)
     }
+}
+
+/// How events travel. Its tasks end after those of everybody who sends.
+async fn bus(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> anyhow::Result<Arc<dyn Bus>> {
+    if settings.nats.is_local() {
+        return Ok(Arc::new(LocalBus::new()));
+    }
+    Ok(Arc::new(NatsBus::open(&settings.nats, clock, tasks).await?))
 }
 
 async fn admin(
@@ -252,7 +261,7 @@ fn watch(readiness: &Readiness, auth: &Arc<Auth>, chat: &Chat, gateway: &Gateway
             let is_ready = auth.is_ready().await;
             is_ready
                 .then_some(())
-                .ok_or_else(|| "auth.db does not answer".to_owned())
+                .ok_or_else(|| "its database does not answer".to_owned())
         }
     });
     let chat = chat.clone();

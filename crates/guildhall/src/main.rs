@@ -1,7 +1,7 @@
 //! The `guildhall` command.
 //!
 //! In reading order: this file is the command line; [`settings`] is what can be set; [`serve`] runs a hall, which [`hall`] builds from
-//! its services; [`config`], [`openapi`], [`doctor`], [`admin`] and [`seed`] are the other words, a file each; [`screen`] is how they
+//! its services; [`config`], [`openapi`], [`doctor`], [`migrate`], [`admin`] and [`seed`] are the other words, a file each; [`screen`] is how they
 //! speak.
 #![expect(
     unreachable_pub,
@@ -16,6 +16,7 @@ mod admin;
 mod config;
 mod doctor;
 mod hall;
+mod migrate;
 mod openapi;
 mod screen;
 mod seed;
@@ -51,6 +52,7 @@ Examples:
   guildhall seed                                      fills a running hall with a team to look at
   guildhall config --example > guildhall.toml         every setting, explained
   guildhall doctor                                    what is wrong, and what to do
+  guildhall migrate                                   brings the tables in PostgreSQL up to date, before serve
 
 Settings come from flags, then from variables (GUILDHALL_DATA, GUILDHALL_AUTH__REGISTRATION), then from the file, then \
 from defaults. `guildhall config` prints them with where each comes from.";
@@ -82,7 +84,15 @@ enum Word {
         #[command(flatten)]
         flags: Flags,
     },
-    /// Changes what only an operator may change. The hall must be stopped.
+    /// Brings the tables of every service up to date.
+    ///
+    /// On PostgreSQL `serve` never does, since other processes may work on them: run this first, once for all of them; two at the
+    /// same time do no harm. SQLite files are brought up to date by `serve`, too.
+    Migrate {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Changes what only an operator may change. A hall that keeps SQLite files must be stopped.
     Admin {
         #[command(flatten)]
         flags: Flags,
@@ -104,6 +114,7 @@ fn main() -> ExitCode {
         Word::Config { flags, .. } => config::in_force(file, &flags),
         Word::Openapi => openapi::print(),
         Word::Doctor { flags } => doctor::run(file, &flags),
+        Word::Migrate { flags } => migrate::run(file, &flags),
         Word::Admin { flags, what } => admin::run(file, &flags, what),
         Word::Seed(options) => seed::run(&options),
     };

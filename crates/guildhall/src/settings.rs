@@ -9,12 +9,18 @@ use clap::Args;
 use guildhall_gateway::{GatewaySettings, LimitSettings, LiveSettings};
 use guildhall_mesh::{
     access::AccessSettings,
+    bus::NatsSettings,
     config::{BadSettings, Described, Origins, load_with_origins},
     telemetry::TelemetrySettings,
 };
+use guildhall_store::Home;
 use serde::Serialize;
 use svc_auth::config::AuthSettings;
 use svc_chat::config::ChatSettings;
+
+mod postgres;
+
+pub use postgres::{PostgresSettings, shown};
 
 guildhall_mesh::settings! {
     /// The settings of a hall.
@@ -35,6 +41,10 @@ guildhall_mesh::settings! {
         pub auth: AuthSettings = AuthSettings::default(),
         /// Channels and messages.
         pub chat: ChatSettings = ChatSettings::default(),
+        /// PostgreSQL in place of the SQLite files, for a hall that has outgrown one machine.
+        pub postgres: PostgresSettings = PostgresSettings::default(),
+        /// NATS, by which the events of several processes travel.
+        pub nats: NatsSettings = NatsSettings::default(),
         /// What the process remembers of who may do what.
         pub access: AccessSettings = AccessSettings::default(),
         /// Logs, traces, metrics.
@@ -43,12 +53,14 @@ guildhall_mesh::settings! {
 }
 
 /// The settings of each section.
-pub const SECTIONS: [(&str, &[Described]); 7] = [
+pub const SECTIONS: [(&str, &[Described]); 9] = [
     ("gateway", GatewaySettings::DESCRIBED),
     ("limits", LimitSettings::DESCRIBED),
     ("live", LiveSettings::DESCRIBED),
     ("auth", AuthSettings::DESCRIBED),
     ("chat", ChatSettings::DESCRIBED),
+    ("postgres", PostgresSettings::DESCRIBED),
+    ("nats", NatsSettings::DESCRIBED),
     ("access", AccessSettings::DESCRIBED),
     ("telemetry", TelemetrySettings::DESCRIBED),
 ];
@@ -96,6 +108,11 @@ pub fn read(file: Option<&Path>, flags: &Flags) -> Result<(Settings, Origins), B
 }
 
 impl Settings {
+    /// Where a service keeps its entities.
+    pub fn home(&self, service: &str) -> Result<Home, BadSettings> {
+        self.postgres.home(&self.data, service)
+    }
+
     /// Judges what no single value shows.
     fn check(&self) -> Result<(), BadSettings> {
         if self.data.as_os_str().is_empty() {
@@ -109,6 +126,8 @@ impl Settings {
             );
             return Err(BadSettings::new("admin_listen", wrong));
         }
+        self.postgres.check()?;
+        self.nats.check()?;
         self.auth.check()
     }
 }

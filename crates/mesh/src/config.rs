@@ -33,7 +33,16 @@ const PREFIX: &str = "GUILDHALL_";
 /// Stands in a variable's name where a dot stands in the key.
 const DOT: &str = "__";
 /// Variables of this prefix that are no settings: the file of `--config`, and what `./dev` tells tests and proofs.
-const OTHERS: [&str; 6] = ["config", "bin", "seed", "prove", "prove_long", "dev_cache"];
+const OTHERS: [&str; 8] = [
+    "config",
+    "bin",
+    "seed",
+    "prove",
+    "prove_long",
+    "dev_cache",
+    "infra",
+    "infra_required",
+];
 /// What defaults and flags are called where an origin is told.
 const DEFAULT: &str = "default";
 const FLAG: &str = "command line";

@@ -1,15 +1,16 @@
 //! From committed rows to the bus, and to followers that must not miss one.
 //!
 //! A store writes each event into its outbox in the transaction of the change. The [`relay`] reads the outbox in order and sends to
-//! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. A follower
-//! that must hear every event has a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
+//! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. Where the bus
+//! has forgotten what it was told, the relay tells all that the outbox still has once more. A follower that must hear every event has
+//! a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use metrics::{counter, gauge};
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     bus::{Bus, Note},
@@ -55,8 +56,19 @@ pub trait Journal: Send + Sync + 'static {
 
 /// Sends everything in the journal to the bus, in order, until the tasks stop.
 pub fn relay(tasks: &Tasks, journal: Arc<dyn Journal>, bus: Arc<dyn Bus>) {
-    let relay = Relay { bus };
-    follow(tasks, journal, RELAY, relay);
+    let memory = Memory {
+        journal: journal.clone(),
+        bus: bus.clone(),
+        forgot: bus.forgot(),
+        looked: false,
+    };
+    let reader = Reader {
+        tasks: tasks.clone(),
+        journal,
+        name: RELAY,
+        follower: Relay { bus },
+    };
+    tasks.spawn("outbox", reader.run(Some(memory)));
 }
 
 /// Takes events one by one. An error leaves the event for another try.
@@ -73,66 +85,98 @@ pub fn follow(
     reader: &'static str,
     follower: impl Follower,
 ) {
-    let own = tasks.clone();
-    tasks.spawn("outbox", async move {
+    let reader = Reader {
+        tasks: tasks.clone(),
+        journal,
+        name: reader,
+        follower,
+    };
+    tasks.spawn("outbox", reader.run(None));
+}
+
+/// One reader of a journal.
+struct Reader<F> {
+    tasks: Tasks,
+    journal: Arc<dyn Journal>,
+    name: &'static str,
+    follower: F,
+}
+
+impl<F: Follower> Reader<F> {
+    async fn run(self, mut memory: Option<Memory>) {
         let mut wait = FIRST_WAIT;
-        let mut grown = journal.grown();
-        while !own.is_stopping() {
-            match drain(&own, journal.as_ref(), reader, &follower).await {
+        let mut grown = self.journal.grown();
+        while !self.tasks.is_stopping() {
+            match self.round(memory.as_mut()).await {
                 Ok(()) => {
                     wait = FIRST_WAIT;
                     tokio::select! {
-                        () = own.stopping() => {}
+                        () = self.tasks.stopping() => {}
                         _ = grown.changed() => {}
+                        () = Memory::lost(memory.as_ref()) => {}
                         () = tokio::time::sleep(SWEEP) => {}
                     }
                 }
                 Err(cause) => {
-                    counter!("guildhall_outbox_failures_total", "outbox" => journal.name(), "reader" => reader)
-                        .increment(1);
-                    error!(outbox = journal.name(), reader, error = %cause, wait = ?wait, "outbox waits");
+                    self.failed(&cause, wait);
                     tokio::select! {
-                        () = own.stopping() => {}
+                        () = self.tasks.stopping() => {}
                         () = tokio::time::sleep(wait) => {}
                     }
                     wait = (wait * 2).min(PATIENCE);
                 }
             }
         }
-        info!(outbox = journal.name(), reader, "outbox reader stopped");
-    });
-}
+        info!(
+            outbox = self.journal.name(),
+            reader = self.name,
+            "outbox reader stopped"
+        );
+    }
 
-/// Reads from the cursor to the end of the journal.
-async fn drain(
-    tasks: &Tasks,
-    journal: &dyn Journal,
-    reader: &'static str,
-    follower: &impl Follower,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut after = journal.cursor(reader).await?;
-    loop {
-        let rows = journal.read(after, BATCH).await?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(());
-        };
-        let last = *last;
-        let full = rows.len() == BATCH;
-        gauge!("guildhall_outbox_batch", "outbox" => journal.name(), "reader" => reader)
-            .set(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        for (number, note) in rows {
-            if let Err(cause) = follower.take(note).await {
-                journal.advance(reader, after).await?;
-                return Err(cause);
-            }
-            after = number;
+    async fn round(&self, memory: Option<&mut Memory>) -> Result<(), Cause> {
+        if let Some(memory) = memory {
+            memory.mend(&self.tasks).await?;
         }
-        journal.advance(reader, last).await?;
-        if !full || tasks.is_stopping() {
-            return Ok(());
+        self.drain().await
+    }
+
+    /// Reads from the cursor to the end of the journal.
+    async fn drain(&self) -> Result<(), Cause> {
+        let (journal, reader) = (&self.journal, self.name);
+        let mut after = journal.cursor(reader).await?;
+        loop {
+            let rows = journal.read(after, BATCH).await?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(());
+            };
+            let last = *last;
+            let full = rows.len() == BATCH;
+            gauge!("guildhall_outbox_batch", "outbox" => journal.name(), "reader" => reader)
+                .set(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            for (number, note) in rows {
+                if let Err(cause) = self.follower.take(note).await {
+                    journal.advance(reader, after).await?;
+                    return Err(cause);
+                }
+                after = number;
+            }
+            journal.advance(reader, last).await?;
+            if !full || self.tasks.is_stopping() {
+                return Ok(());
+            }
         }
     }
+
+    fn failed(&self, cause: &Cause, wait: Duration) {
+        let (outbox, reader) = (self.journal.name(), self.name);
+        counter!("guildhall_outbox_failures_total", "outbox" => outbox, "reader" => reader)
+            .increment(1);
+        error!(outbox, reader, error = %cause, ?wait, "outbox waits");
+    }
 }
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 struct Relay {
     bus: Arc<dyn Bus>,
@@ -140,7 +184,76 @@ struct Relay {
 
 #[async_trait]
 impl Follower for Relay {
-    async fn take(&self, note: Note) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn take(&self, note: Note) -> Result<(), Cause> {
         Ok(self.bus.send(note).await?)
+    }
+}
+
+/// What the bus should have of a journal: everything up to the relay's cursor.
+struct Memory {
+    journal: Arc<dyn Journal>,
+    bus: Arc<dyn Bus>,
+    forgot: watch::Receiver<u64>,
+    /// Whether the bus was looked at since this process began: it may have forgotten before.
+    looked: bool,
+}
+
+impl Memory {
+    /// Resolves when the bus was found to have forgotten; never for a bus that cannot.
+    async fn lost(memory: Option<&Self>) {
+        let noticed = match memory {
+            Some(memory) => memory.forgot.clone().changed().await.is_ok(),
+            None => false,
+        };
+        if !noticed {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells again where the bus has forgotten. Before anything newer is sent, so that the order of a scope stays.
+    async fn mend(&mut self, tasks: &Tasks) -> Result<(), Cause> {
+        let seen = *self.forgot.borrow();
+        let forgot = self.forgot.has_changed().unwrap_or(false)
+            || !self.looked && !self.remembers_the_last().await?;
+        if forgot {
+            self.tell_again(tasks).await?;
+        }
+        self.looked = true;
+        // What was noticed meanwhile is for the next round.
+        if *self.forgot.borrow() == seen {
+            self.forgot.mark_unchanged();
+        }
+        Ok(())
+    }
+
+    async fn remembers_the_last(&self) -> Result<bool, Cause> {
+        let told = self.journal.cursor(RELAY).await?;
+        let rows = self.journal.read(told.saturating_sub(1), 1).await?;
+        match rows.first() {
+            Some((number, note)) if *number == told => Ok(self.bus.remembers(note).await?),
+            // Nothing was told yet, or so long ago that the journal itself has forgotten it.
+            _ => Ok(true),
+        }
+    }
+
+    async fn tell_again(&self, tasks: &Tasks) -> Result<(), Cause> {
+        let until = self.journal.cursor(RELAY).await?;
+        let (mut after, mut told) = (0_u64, 0_u64);
+        while after < until && !tasks.is_stopping() {
+            let rows = self.journal.read(after, BATCH).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = *last;
+            for (_, note) in rows.into_iter().take_while(|(number, _)| *number <= until) {
+                self.bus.send(note).await?;
+                told += 1;
+            }
+        }
+        let outbox = self.journal.name();
+        counter!("guildhall_outbox_told_again_total", "outbox" => outbox).increment(told);
+        warn!(
+            outbox,
+            told, "the bus had forgotten events; they were told again"
+        );
+        Ok(())
     }
 }

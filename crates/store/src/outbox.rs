@@ -1,14 +1,18 @@
 //! Events kept in the transaction of their change, numbered in the order of commits, and how far each reader has come.
 //!
-//! A service lists [`CreateOutbox`] among its migrations, calls [`append`] inside [`Entities::write`], and serves its journal from
-//! the rest.
+//! A service lists [`CreateOutbox`] and [`CountOutbox`] among its migrations, calls [`append`] inside [`Entities::write`], and serves
+//! its journal from the rest.
+//!
+//! Readers go by a cursor, so a number must never appear below one that was seen. A sequence of the database does not promise that:
+//! it gives numbers when they are asked for, and transactions commit in another order. So one row counts. Raising it locks it until
+//! the commit, and that is done last, when all other work of the transaction is over: whoever has the next number commits next.
 
 use std::time::Duration;
 
 use guildhall_kernel::{EventId, Time};
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set,
+    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 use uuid::Uuid;
@@ -17,10 +21,14 @@ use crate::{Entities, StoreError, Write};
 
 mod create;
 
-pub use create::CreateOutbox;
+pub use create::{CountOutbox, CreateOutbox};
 
 /// How long an event is kept at least, for readers that come back late.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
+/// The id of the row that counts.
+const ONE: i16 = 1;
+/// How many events are written by one statement.
+const TOGETHER: usize = 500;
 
 /// An event in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +43,45 @@ pub struct Event {
     pub at: Time,
 }
 
-/// Adds an event as the next. Returns its number.
-///
-/// # Errors
-/// [`StoreError::Taken`] where an event with this id is there already; the database's.
-pub async fn append(write: &Write, event: Event) -> Result<u64, StoreError> {
-    let row = event::ActiveModel {
-        seq: NotSet,
+/// Adds an event to those that are kept with the change, in this order. An event whose id is there already fails the transaction with
+/// [`StoreError::Taken`].
+pub fn append(write: &Write, event: Event) {
+    write.owe(event);
+}
+
+/// Keeps the events of a transaction under the next numbers, as the last thing before its commit. Returns the last number; 0: no event.
+pub(crate) async fn keep(write: &Write, events: Vec<Event>) -> Result<u64, StoreError> {
+    let Ok(count @ 1..) = i64::try_from(events.len()) else {
+        return Ok(0);
+    };
+    let counted = head::Entity::update_many()
+        .col_expr(head::Column::N, Expr::col(head::Column::N).add(count))
+        .filter(head::Column::Id.eq(ONE))
+        .exec_with_returning(write)
+        .await?;
+    let Some(head::Model { n: last, .. }) = counted.into_iter().next() else {
+        return Err(DbErr::RecordNotFound("the count of the outbox".to_owned()).into());
+    };
+    let mut rows = (last - count + 1..).zip(events).map(row);
+    loop {
+        let some: Vec<_> = rows.by_ref().take(TOGETHER).collect();
+        if some.is_empty() {
+            return Ok(unsigned(last));
+        }
+        event::Entity::insert_many(some)
+            .exec_without_returning(write)
+            .await?;
+    }
+}
+
+fn row((number, event): (i64, Event)) -> event::ActiveModel {
+    event::ActiveModel {
+        seq: Set(number),
         event_id: Set(event.id.uuid()),
         subject: Set(event.subject),
         payload: Set(event.payload),
         at: Set(event.at.micros()),
-    };
-    let added = event::Entity::insert(row).exec(write).await?;
-    let number = unsigned(added.last_insert_id);
-    write.owes(number);
-    Ok(number)
+    }
 }
 
 /// Up to `limit` events above number `after`, in order. Numbers rise; gaps mean nothing.
@@ -128,12 +159,11 @@ pub async fn prune(entities: &Entities, now: Time) -> Result<u64, StoreError> {
         return Ok(0);
     };
     let old = now.minus(KEPT).micros();
-    let forget = event::Entity::delete_many()
-        .filter(event::Column::Seq.lte(slowest.last_seq))
-        .filter(event::Column::At.lt(old));
     entities
         .write(async |write: &Write| {
-            Ok(forget
+            Ok(event::Entity::delete_many()
+                .filter(event::Column::Seq.lte(slowest.last_seq))
+                .filter(event::Column::At.lt(old))
                 .exec(write)
                 .await
                 .map_err(StoreError::from)?
@@ -167,7 +197,7 @@ mod event {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "outbox")]
     pub(super) struct Model {
-        #[sea_orm(primary_key)]
+        #[sea_orm(primary_key, auto_increment = false)]
         pub seq: i64,
         #[sea_orm(unique)]
         pub event_id: super::Uuid,
@@ -191,6 +221,23 @@ mod consumer_cursor {
         #[sea_orm(primary_key, auto_increment = false)]
         pub name: String,
         pub last_seq: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod head {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox_head")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i16,
+        pub n: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -16,7 +16,11 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 
-use crate::{Entities, StoreError, migrate};
+use crate::{
+    Entities, StoreError,
+    entities::{Purpose, begin},
+    migrate,
+};
 
 /// Older libraries can damage a database in WAL mode that has more than one connection.
 pub const OLDEST: (u32, u32, u32) = (3, 51, 3);
@@ -32,13 +36,39 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`StoreError::Newer`] where a newer version wrote it, [`StoreError::OldLibrary`], [`StoreError::Folder`], or what the file says.
 pub async fn open<M: MigratorTrait>(path: &Path) -> Result<Entities, StoreError> {
+    let (place, writer, _) = up_to_date::<M>(path).await?;
+    let readers = place.readers().await?;
+    Ok(Entities::sqlite(place, writer, readers))
+}
+
+/// Makes a database where it is missing, and brings its tables up to what `M` says. Returns the changes that it made.
+///
+/// # Errors
+/// Those of [`open`].
+pub async fn migrate<M: MigratorTrait>(path: &Path) -> Result<Vec<String>, StoreError> {
+    let (_, writer, made) = up_to_date::<M>(path).await?;
+    writer.close().await?;
+    Ok(made)
+}
+
+async fn up_to_date<M: MigratorTrait>(
+    path: &Path,
+) -> Result<(Place, DatabaseConnection, Vec<String>), StoreError> {
     make_private(path)?;
     let place = Place(path.to_owned());
     let writer = place.writer().await?;
     check_library(&writer).await?;
-    migrate::up::<M>(&writer, path).await?;
-    let readers = place.readers().await?;
-    Ok(Entities::new(place, writer, readers))
+    let tx = begin(&writer, Purpose::Write).await?;
+    let made = match migrate::up::<M>(&tx, &path.display().to_string()).await {
+        Ok(made) => made,
+        Err(error) => {
+            // The error says more than a failure to undo would.
+            let _ = tx.rollback().await;
+            return Err(error);
+        }
+    };
+    tx.commit().await.map_err(StoreError::OutcomeUnknown)?;
+    Ok((place, writer, made))
 }
 
 /// Where a database is; opens connections to it.

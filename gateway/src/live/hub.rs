@@ -21,6 +21,7 @@ use super::{
     circles::Circles,
     desk::Desk,
     error::LiveError,
+    gossip::Gossip,
     people::People,
     queue::Room,
     reader::{Pass, Reader},
@@ -48,6 +49,7 @@ pub(crate) struct Hub {
     /// Who wants to see somebody's presence, allowed or not.
     watchers: Mutex<HashMap<UserId, Vec<Arc<Reader>>>>,
     pub(crate) people: Mutex<People>,
+    pub(crate) gossip: Gossip,
     trails: Mutex<Trails>,
 }
 
@@ -73,6 +75,7 @@ impl Hub {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let seconds = Duration::from_secs;
         let people = People::new(seconds(parts.settings.offline_after_seconds));
+        let gossip = Gossip::new(parts.ids.as_ref());
         let trails = Trails::new(
             seconds(parts.settings.resume_seconds),
             parts.settings.resumable_streams,
@@ -93,6 +96,7 @@ impl Hub {
             spaces: Mutex::default(),
             watchers: Mutex::default(),
             people: Mutex::new(people),
+            gossip,
             trails: Mutex::new(trails),
         })
     }
@@ -140,6 +144,7 @@ impl Hub {
         drop(streams);
 
         let told = locked(&self.people).came(user, number, self.clock.uptime());
+        self.gossip.about(user);
         self.tell_presence(user, told);
         Ok(reader)
     }
@@ -171,6 +176,7 @@ impl Hub {
             locked(&self.trails).close(&trail, now);
         }
         let told = locked(&self.people).left(reader.user, reader.number, now);
+        self.gossip.about(reader.user);
         self.tell_presence(reader.user, told);
     }
 

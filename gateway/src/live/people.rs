@@ -11,6 +11,8 @@ use std::{
 use guildhall_kernel::UserId;
 use guildhall_proto::live::v1::PresenceState as State;
 
+use super::others::{ELSEWHERE, Here};
+
 /// The least time between two changes told of one person.
 const APART: Duration = Duration::from_secs(1);
 
@@ -50,14 +52,44 @@ impl People {
 
     /// A stream was opened. Says what is to be told now.
     pub(crate) fn came(&mut self, user: UserId, stream: u64, now: Duration) -> Option<State> {
+        self.join(user, stream, false, now)
+    }
+
+    fn join(&mut self, user: UserId, stream: u64, away: bool, now: Duration) -> Option<State> {
         let person = self.here.entry(user).or_insert_with(|| Person {
             streams: Vec::new(),
             left_at: now,
             told: State::Offline,
             told_at: None,
         });
-        person.streams.push((stream, false));
+        person.streams.push((stream, away));
         self.tell(user, now)
+    }
+
+    /// How somebody is there by the streams of this gateway.
+    pub(crate) fn here(&self, user: UserId) -> Here {
+        let streams = &self.here.get(&user)?.streams;
+        let mut ours = streams.iter().filter(|(id, _)| *id < ELSEWHERE).peekable();
+        ours.peek()?;
+        Some(ours.all(|(_, away)| *away))
+    }
+
+    /// Somebody is there in this way on another gateway, for which `stream` stands.
+    pub(crate) fn stands(
+        &mut self,
+        user: UserId,
+        stream: u64,
+        here: Here,
+        now: Duration,
+    ) -> Option<State> {
+        let known = self.here.get(&user);
+        let known = known.is_some_and(|person| person.streams.iter().any(|(id, _)| *id == stream));
+        match (known, here) {
+            (true, Some(away)) => self.says(user, stream, away, now),
+            (true, None) => self.left(user, stream, now),
+            (false, Some(away)) => self.join(user, stream, away, now),
+            (false, None) => None,
+        }
     }
 
     /// A stream says whether its person is away.
@@ -209,6 +241,30 @@ mod tests {
         assert_eq!(people.came(user(1), 2, at(9)), None);
         assert_eq!(people.tick(at(30)), []);
         assert_eq!(people.state(user(1)), State::Online);
+    }
+
+    #[test]
+    fn somebody_on_two_gateways_is_there_as_on_the_livelier_one() {
+        let mut people = People::new(LINGER);
+        let (near, far) = (1, ELSEWHERE + 1);
+
+        assert_eq!(
+            people.stands(user(1), far, Some(true), at(0)),
+            Some(State::Away)
+        );
+        assert_eq!(people.here(user(1)), None);
+        assert_eq!(people.came(user(1), near, at(1)), Some(State::Online));
+        assert_eq!(people.here(user(1)), Some(false));
+        assert_eq!(people.says(user(1), near, true, at(2)), Some(State::Away));
+        assert_eq!(
+            people.stands(user(1), far, Some(false), at(3)),
+            Some(State::Online)
+        );
+        assert_eq!(people.here(user(1)), Some(true));
+        assert_eq!(people.left(user(1), near, at(4)), None);
+        assert_eq!(people.stands(user(1), far, None, at(5)), None);
+        assert_eq!(people.stands(user(1), far, None, at(6)), None);
+        assert_eq!(people.tick(at(15)), [(user(1), State::Offline)]);
     }
 
     #[test]

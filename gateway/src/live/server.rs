@@ -100,8 +100,7 @@ impl LiveServer {
                     .await
             }
             "SendTyping" => {
-                let send =
-                    service_fn(move |request| std::future::ready(self.send_typing(&request)));
+                let send = service_fn(move |request| self.clone().send_typing(request));
                 Grpc::new(ProstCodec::<pb::SendTypingResponse, pb::SendTypingRequest>::new())
                     .unary(send, request)
                     .await
@@ -182,14 +181,15 @@ impl LiveServer {
         }
     }
 
-    fn send_typing(
-        &self,
-        request: &Request<pb::SendTypingRequest>,
+    async fn send_typing(
+        self,
+        request: Request<pb::SendTypingRequest>,
     ) -> Result<Response<pb::SendTypingResponse>, Status> {
-        let caller = Caller::of(request)?;
+        let caller = Caller::of(&request)?;
         let channel = ChannelId::parse(&request.get_ref().channel_id)
             .map_err(|_| guard::not_found(Place::Channel))?;
         self.hub.tell_typing(channel, caller.user);
+        self.hub.whisper_typing(channel, caller.user).await;
         Ok(Response::new(pb::SendTypingResponse {}))
     }
 

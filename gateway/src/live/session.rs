@@ -246,6 +246,7 @@ impl Session {
             }
         }
         self.hub.tell_typing(channel, self.reader.user);
+        self.hub.whisper_typing(channel, self.reader.user).await;
         Ok(true)
     }
 

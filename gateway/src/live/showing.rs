@@ -18,6 +18,7 @@ impl Hub {
     pub(crate) fn set_away(&self, reader: &Reader, away: bool) {
         let now = self.clock.uptime();
         let told = locked(&self.people).says(reader.user, reader.number, away, now);
+        self.gossip.about(reader.user);
         self.tell_presence(reader.user, told);
     }
 

@@ -81,7 +81,11 @@ pub(crate) async fn hall() -> Hall {
 }
 
 pub(crate) async fn hall_with(settings: LiveSettings) -> Hall {
-    let bus = LocalBus::new();
+    hall_on(LocalBus::new(), settings).await
+}
+
+/// One of several gateways that share a bus.
+pub(crate) async fn hall_on(bus: LocalBus, settings: LiveSettings) -> Hall {
     let chat = Chat::new(bus.clone());
     let authority = Arc::new(Authority::new());
     let clock = Arc::new(Hands {

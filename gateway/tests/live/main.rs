@@ -4,6 +4,7 @@ mod authority;
 mod chat;
 mod clients;
 mod delivery;
+mod gossip;
 mod hall;
 mod protocol;
 mod rights;

@@ -97,12 +97,12 @@ impl Spaces {
         user: UserId,
     ) -> Result<(), AuthError> {
         let removed = self.store.write(async |write: &Write| {
+            let team = space::lock(write, id).await?.filter(Space::lives);
             let own = space::membership(write, id, caller.user).await?;
             let own = own.ok_or(AuthError::NotFound("space"))?;
             if user == caller.user && own.left_at.is_some() {
                 return Ok(());
             }
-            let team = space::load(write, id).await?.filter(Space::lives);
             let (Some(team), Some(own)) = (team, own.present()) else {
                 return Err(AuthError::NotFound("space"));
             };

@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _, LikeExpr},
+    sea_query::{Expr, ExprTrait as _, LikeExpr, LockType},
 };
 
 use super::entity::account::{ActiveModel, Column, Entity, Model};
@@ -77,19 +77,30 @@ pub(crate) async fn load(
         .map(credentials))
 }
 
+/// The account of a user, which nobody else changes until the transaction ends.
+pub(crate) async fn lock(write: &Write, user: UserId) -> Result<Option<Credentials>, StoreError> {
+    Ok(Entity::find_by_id(user.uuid())
+        .lock(LockType::NoKeyUpdate)
+        .one(write)
+        .await?
+        .map(credentials))
+}
+
 /// The account that somebody names when they sign in.
 pub(crate) async fn by_login(
     on: &impl ConnectionTrait,
     login: &Login,
 ) -> Result<Option<Credentials>, StoreError> {
+    let key = login.key();
+    // No column of text holds a NUL, and PostgreSQL refuses even to look for one.
+    if key.contains('\0') {
+        return Ok(None);
+    }
     let column = match login {
         Login::Email(_) => Column::EmailKey,
         Login::Username(_) => Column::UsernameKey,
     };
-    let found = Entity::find()
-        .filter(column.eq(login.key()))
-        .one(on)
-        .await?;
+    let found = Entity::find().filter(column.eq(key)).one(on).await?;
     Ok(found.map(credentials))
 }
 

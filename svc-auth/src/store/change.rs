@@ -60,19 +60,19 @@ pub(crate) async fn make(
     tell(
         write,
         event::access_changed(EventId::of(moment.ids.uuid()), &change),
-    )
-    .await
+    );
+    Ok(())
 }
 
 /// Owes an event.
-pub(crate) async fn tell(write: &Write, note: Note) -> Result<(), StoreError> {
+pub(crate) fn tell(write: &Write, note: Note) {
     let event = Event {
         id: note.id,
         subject: note.subject.to_string(),
         payload: note.payload.to_vec(),
         at: note.at,
     };
-    outbox::append(write, event).await.map(drop)
+    outbox::append(write, event);
 }
 
 /// The number of the last change.

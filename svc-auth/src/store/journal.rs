@@ -1,4 +1,4 @@
-//! The outbox of `auth.db`, as mesh reads it.
+//! The outbox of svc-auth, as mesh reads it.
 
 use async_trait::async_trait;
 use guildhall_mesh::{

@@ -3,8 +3,10 @@
 use guildhall_kernel::{SessionId, Time, UserId};
 use guildhall_store::{StoreError, Write};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+    sea_query::{Expr, LockBehavior, LockType},
 };
 
 use super::{
@@ -39,6 +41,16 @@ pub(crate) async fn load(
 ) -> Result<Option<Session>, StoreError> {
     Entity::find_by_id(id.uuid())
         .one(on)
+        .await?
+        .map(session)
+        .transpose()
+}
+
+/// The session, ended or not, which nobody else changes until the transaction ends.
+pub(crate) async fn lock(write: &Write, id: SessionId) -> Result<Option<Session>, StoreError> {
+    Entity::find_by_id(id.uuid())
+        .lock(LockType::NoKeyUpdate)
+        .one(write)
         .await?
         .map(session)
         .transpose()
@@ -87,6 +99,20 @@ pub(crate) async fn end(write: &Write, moment: Moment<'_>, of: &Session) -> Resu
     change::make(write, moment, what).await
 }
 
+/// Every living session of a user, the newest first. Nobody else changes them until the transaction ends.
+pub(crate) async fn lock_living(
+    write: &Write,
+    user: UserId,
+    now: Time,
+) -> Result<Vec<Session>, StoreError> {
+    let found = alive(user, now)
+        .order_by_desc(Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(write)
+        .await?;
+    found.into_iter().map(session).collect()
+}
+
 /// Up to `limit` living sessions of a user, the newest first, older than `before`.
 pub(crate) async fn living(
     on: &impl ConnectionTrait,
@@ -95,10 +121,7 @@ pub(crate) async fn living(
     before: Option<SessionId>,
     limit: u64,
 ) -> Result<Vec<Session>, StoreError> {
-    let mut of = Entity::find()
-        .filter(Column::UserId.eq(user.uuid()))
-        .filter(Column::EndedAt.is_null())
-        .filter(Column::IdleEndsAt.gt(now.micros()));
+    let mut of = alive(user, now);
     if let Some(before) = before {
         of = of.filter(Column::Id.lt(before.uuid()));
     }
@@ -106,20 +129,38 @@ pub(crate) async fn living(
     found.into_iter().map(session).collect()
 }
 
-/// Up to `limit` sessions whose time had come by an instant and that nobody ended, the longest overdue first.
-pub(crate) async fn overdue(
-    on: &impl ConnectionTrait,
+fn alive(user: UserId, now: Time) -> sea_orm::Select<Entity> {
+    Entity::find()
+        .filter(Column::UserId.eq(user.uuid()))
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::IdleEndsAt.gt(now.micros()))
+}
+
+/// Whether there are sessions whose time had come by an instant and that nobody ended.
+pub(crate) async fn is_overdue(on: &impl ConnectionTrait, by: Time) -> Result<bool, StoreError> {
+    Ok(past(by).one(on).await?.is_some())
+}
+
+/// Up to `limit` such sessions, the longest overdue first, which nobody else changes until the transaction ends. Those that somebody
+/// works on just now are left for another time.
+pub(crate) async fn lock_overdue(
+    write: &Write,
     by: Time,
     limit: u64,
 ) -> Result<Vec<Session>, StoreError> {
-    let found = Entity::find()
-        .filter(Column::EndedAt.is_null())
-        .filter(Column::IdleEndsAt.lte(by.micros()))
+    let found = past(by)
         .order_by_asc(Column::IdleEndsAt)
         .limit(limit)
-        .all(on)
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+        .all(write)
         .await?;
     found.into_iter().map(session).collect()
+}
+
+fn past(by: Time) -> sea_orm::Select<Entity> {
+    Entity::find()
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::IdleEndsAt.lte(by.micros()))
 }
 
 /// Forgets sessions that ended before an instant.

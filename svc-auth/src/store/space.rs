@@ -6,7 +6,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JoinType, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, OnConflict},
+    sea_query::{Expr, LockType, OnConflict},
 };
 
 use super::{
@@ -40,6 +40,17 @@ pub(crate) async fn load(
 ) -> Result<Option<Space>, StoreError> {
     space::Entity::find_by_id(id.uuid())
         .one(on)
+        .await?
+        .map(space_of)
+        .transpose()
+}
+
+/// The space, deleted or not. Nobody else changes it or who belongs to it until the transaction ends: whoever does either takes this
+/// row first, before reading anything that the change hangs on.
+pub(crate) async fn lock(write: &Write, id: SpaceId) -> Result<Option<Space>, StoreError> {
+    space::Entity::find_by_id(id.uuid())
+        .lock(LockType::NoKeyUpdate)
+        .one(write)
         .await?
         .map(space_of)
         .transpose()

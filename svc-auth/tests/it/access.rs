@@ -3,7 +3,7 @@ use guildhall_proto::auth::v1::{
     self as pb, access_change::What, access_service_client::AccessServiceClient,
 };
 use pb::SpaceRole::{Guest, Member, Owner, Unspecified};
-use sea_orm::{ConnectionTrait as _, Database};
+use sea_orm::ConnectionTrait as _;
 use tonic::Code;
 
 use crate::support::{Hall, fields, refusal};
@@ -102,8 +102,7 @@ async fn who_asks_for_changes_that_are_gone_starts_again() {
         .await
         .expect("changes");
 
-    let url = format!("sqlite:{}", hall.database().display());
-    let database = Database::connect(url).await.expect("opens");
+    let database = hall.database().await;
     database
         .execute_unprepared("DELETE FROM access_change WHERE n <= 2")
         .await

@@ -1,29 +1,22 @@
 use std::sync::Arc;
 
 use guildhall_mesh::Reason;
-use sea_orm::{ConnectionTrait as _, Database, DbBackend, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
 use svc_auth::{
     AuthError, AuthSettings,
     admin::Admin,
     model::{DisplayName, Email, Username},
 };
 
-use crate::support::{Hall, refusal};
+use crate::support::{Data, Hall, refusal};
 
-async fn admin(
-    data: &(
-        guildhall_testkit::TempDir,
-        guildhall_testkit::StoppedClock,
-        guildhall_testkit::CountedIds,
-    ),
-) -> Admin {
-    let (dir, clock, ids) = data;
-    let clock = Arc::new(clock.clone());
+async fn admin(data: &Data) -> Admin {
+    let clock = Arc::new(data.clock.clone());
     Admin::open(
-        dir.path(),
+        &data.place.home,
         &AuthSettings::default(),
         clock,
-        Arc::new(ids.clone()),
+        Arc::new(data.ids.clone()),
     )
     .await
     .expect("opens")
@@ -118,13 +111,10 @@ async fn imported_bcrypt_hashes_sign_in_and_become_argon2id() {
             .expect("signs in with the new hash");
     }
 
-    let database = Database::connect(format!("sqlite:{}?mode=ro", hall.database().display())).await;
-    let ask = Statement::from_string(DbBackend::Sqlite, "SELECT password_hash AS h FROM account");
-    let rows = database
-        .expect("opens")
-        .query_all_raw(ask)
-        .await
-        .expect("reads");
+    let database = hall.database().await;
+    let ask = "SELECT password_hash AS h FROM account";
+    let ask = Statement::from_string(database.get_database_backend(), ask);
+    let rows = database.query_all_raw(ask).await.expect("reads");
     assert_eq!(rows.len(), 3);
     for row in rows {
         let hash: String = row.try_get("", "h").expect("a hash");

@@ -201,3 +201,13 @@ async fn a_session_whose_time_has_come_is_ended_and_told_like_any_other() {
     assert!(left.len() == 1 && left[0].id != ended.session_id);
     assert_eq!(hall.changes(0).await.changes.len(), 1, "the other goes on");
 }
+
+#[tokio::test]
+async fn a_name_that_no_database_can_hold_is_nobody_s() {
+    let hall = Hall::new().await;
+    hall.person("alice").await;
+
+    let signed_in = hall.try_login("ali\0ce", crate::support::PASSWORD).await;
+
+    assert_eq!(refusal(signed_in).1, Reason::WrongCredentials);
+}

@@ -1,7 +1,6 @@
 //! A hall of svc-auth alone, and people who use it.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -18,10 +17,13 @@ use guildhall_proto::auth::v1::{
     self as pb, access_service_client::AccessServiceClient,
     account_service_client::AccountServiceClient, session_service_client::SessionServiceClient,
 };
+use guildhall_store::Home;
 use guildhall_testkit::{CaughtEvents, CountedIds, StoppedClock, TempDir};
 use svc_auth::{Auth, AuthSettings, Parts};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
+
+use crate::engine::{Place, place, second_run};
 
 mod person;
 
@@ -32,15 +34,37 @@ pub(crate) const PASSWORD: &str = "violet tram 42 hums";
 
 pub(crate) struct Hall {
     pub(crate) clock: StoppedClock,
-    pub(crate) ids: CountedIds,
     pub(crate) bus: LocalBus,
     pub(crate) auth: Auth,
     pub(crate) link: Link,
     chat: Link,
     tasks: Tasks,
     settings: AuthSettings,
-    dir: TempDir,
+    data: Data,
     keys: AtomicU32,
+}
+
+/// What stays when a hall stops.
+#[derive(Clone)]
+pub(crate) struct Data {
+    pub(crate) place: Place,
+    pub(crate) clock: StoppedClock,
+    pub(crate) ids: CountedIds,
+    _dir: Arc<TempDir>,
+}
+
+impl Data {
+    /// A look behind the scenes.
+    pub(crate) async fn database(&self) -> sea_orm::DatabaseConnection {
+        let url = match &self.place.home {
+            Home::File(file) => format!("sqlite:{}", file.display()),
+            Home::Schema(schema) => {
+                let (url, _) = second_run().expect("schemas are of the second run");
+                format!("{url}?options[search_path]={}", schema.name())
+            }
+        };
+        sea_orm::Database::connect(url).await.expect("opens")
+    }
 }
 
 impl Hall {
@@ -50,18 +74,21 @@ impl Hall {
 
     pub(crate) async fn with(settings: AuthSettings) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        Self::on(settings, dir, StoppedClock::new(), CountedIds::new()).await
+        let data = Data {
+            place: place(dir.path().join("auth.db")),
+            clock: StoppedClock::new(),
+            ids: CountedIds::new(),
+            _dir: Arc::new(dir),
+        };
+        svc_auth::migrate(&data.place.home).await.expect("migrates");
+        Self::on(settings, data).await
     }
 
-    async fn on(
-        settings: AuthSettings,
-        dir: TempDir,
-        clock: StoppedClock,
-        ids: CountedIds,
-    ) -> Self {
+    async fn on(settings: AuthSettings, data: Data) -> Self {
+        let (clock, ids) = (data.clock.clone(), data.ids.clone());
         let (bus, tasks) = (LocalBus::new(), Tasks::new());
         let parts = Parts {
-            data: dir.path().to_owned(),
+            home: data.place.home.clone(),
             clock: Arc::new(clock.clone()),
             ids: Arc::new(ids.clone()),
             tasks: tasks.clone(),
@@ -82,46 +109,37 @@ impl Hall {
         let chat = Link::local("chat", guarded);
         Self {
             clock,
-            ids,
             bus,
             auth,
             link,
             chat,
             tasks,
             settings,
-            dir,
+            data,
             keys: AtomicU32::new(0),
         }
     }
 
     /// Stops and starts again on the same data.
     pub(crate) async fn restart(self) -> Self {
-        let Self {
-            clock,
-            ids,
-            settings,
-            dir,
-            ..
-        } = self;
-        self.tasks.stop(Duration::from_secs(5)).await;
-        self.auth.close().await;
-        Self::on(settings, dir, clock, ids).await
+        let settings = self.settings.clone();
+        Self::on(settings, self.stop().await).await
     }
 
     /// Stops, and leaves the data.
-    pub(crate) async fn stop(self) -> (TempDir, StoppedClock, CountedIds) {
+    pub(crate) async fn stop(self) -> Data {
         self.tasks.stop(Duration::from_secs(5)).await;
         self.auth.close().await;
-        (self.dir, self.clock, self.ids)
+        self.data
     }
 
-    pub(crate) async fn start(data: (TempDir, StoppedClock, CountedIds)) -> Self {
-        let (dir, clock, ids) = data;
-        Self::on(AuthSettings::default(), dir, clock, ids).await
+    pub(crate) async fn start(data: Data) -> Self {
+        Self::on(AuthSettings::default(), data).await
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.dir.path().join("auth.db")
+    /// A look behind the scenes.
+    pub(crate) async fn database(&self) -> sea_orm::DatabaseConnection {
+        self.data.database().await
     }
 
     pub(crate) fn accounts(&self) -> AccountServiceClient<Link> {

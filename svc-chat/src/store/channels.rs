@@ -1,10 +1,10 @@
-//! Channels in `chat.db`, with their events in the transaction of each change.
+//! Channels in `chat.db` or a schema of PostgreSQL, with their events in the transaction of each change.
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use guildhall_kernel::{ChannelId, Ids, SpaceId, Time, UserId};
 use guildhall_mesh::Tasks;
-use guildhall_store::{Entities, Write, outbox};
+use guildhall_store::{Entities, Home, Write, outbox};
 use quick_cache::sync::Cache;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -35,8 +35,8 @@ pub struct ChannelStore {
     ids: Arc<dyn Ids>,
     tasks: Tasks,
     /// Channels in their present state, deleted ones too. Whoever changes one removes it here after the commit, and that also voids
-    /// what a reader is about to put in. So it is true as long as this process alone writes the database.
-    known: Arc<Cache<ChannelId, Arc<Channel>>>,
+    /// what a reader is about to put in. So it is true as long as this process alone writes the database; `None` where others do.
+    known: Option<Arc<Cache<ChannelId, Arc<Channel>>>>,
 }
 
 /// What became of a channel to be.
@@ -83,22 +83,23 @@ pub enum Deleted {
 }
 
 impl ChannelStore {
-    /// Opens `chat.db`, making it where it is missing.
+    /// Opens the database and remembers up to `remembered` channels where this process alone writes it.
     ///
     /// # Errors
-    /// What the file says.
+    /// What the database says.
     pub async fn open(
-        path: &Path,
+        home: &Home,
         ids: Arc<dyn Ids>,
         tasks: Tasks,
         remembered: usize,
     ) -> Result<Self, guildhall_store::StoreError> {
-        let entities = guildhall_store::sqlite::open::<Migrations>(path).await?;
+        let entities = home.open::<Migrations>().await?;
+        let known = (!entities.is_shared()).then(|| Arc::new(Cache::new(remembered)));
         Ok(Self {
             entities,
             ids,
             tasks,
-            known: Arc::new(Cache::new(remembered)),
+            known,
         })
     }
 
@@ -109,17 +110,32 @@ impl ChannelStore {
 
     /// A channel, also a deleted one.
     pub async fn channel(&self, id: ChannelId) -> Result<Option<Arc<Channel>>, StoreError> {
-        let place = match self.known.get_value_or_guard_async(&id).await {
+        let Some(known) = &self.known else {
+            return self.kept(id).await;
+        };
+        let place = match known.get_value_or_guard_async(&id).await {
             Ok(known) => return Ok(Some(known)),
             Err(place) => place,
         };
-        let Some(row) = by_id(self.entities.read(), id).await? else {
+        let Some(channel) = self.kept(id).await? else {
             return Ok(None);
         };
-        let channel = Arc::new(Channel::try_from(row)?);
         // Refused where the channel was changed since it was read. Then it is good for this call and not remembered.
         let _ = place.insert(channel.clone());
         Ok(Some(channel))
+    }
+
+    async fn kept(&self, id: ChannelId) -> Result<Option<Arc<Channel>>, StoreError> {
+        let row = by_id(self.entities.read(), id).await?;
+        row.map(|row| Channel::try_from(row).map(Arc::new))
+            .transpose()
+    }
+
+    /// To be called after every change of a channel, whatever came of it.
+    fn forget(&self, id: &ChannelId) {
+        if let Some(known) = &self.known {
+            known.remove(id);
+        }
     }
 
     /// Makes a team's channel and tells it. Of two with the same space, creator and key the first wins.
@@ -143,10 +159,8 @@ impl ChannelStore {
                     return Channel::try_from(row);
                 }
                 row::of(&wanted, "", by, None).insert(write).await?;
-                store
-                    .tell(write, wanted.created_at, &wanted, event::channel_created)
-                    .await?;
-                Ok(wanted)
+                store.tell(write, wanted.created_at, &wanted, event::channel_created);
+                Ok(wanted.clone())
             };
             store.entities.write(ensured).await
         })
@@ -166,7 +180,7 @@ impl ChannelStore {
                 .entities
                 .write(async |write: &Write| store.update_in(write, id, &change, at).await)
                 .await;
-            store.known.remove(&id);
+            store.forget(&id);
             updated
         })
         .await
@@ -180,7 +194,7 @@ impl ChannelStore {
                 .entities
                 .write(async |write: &Write| store.delete_in(write, id, at).await)
                 .await;
-            store.known.remove(&id);
+            store.forget(&id);
             deleted
         })
         .await
@@ -195,7 +209,7 @@ impl ChannelStore {
                 .write(async |write: &Write| store.close_in(write, space, at).await)
                 .await?;
             for id in &closed {
-                store.known.remove(id);
+                store.forget(id);
             }
             Ok(closed.len())
         })

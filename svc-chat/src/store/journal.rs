@@ -1,4 +1,4 @@
-//! The outbox of `chat.db`, as the relay and followers read it.
+//! The outbox of channels, as the relay and followers read it.
 
 use async_trait::async_trait;
 use guildhall_mesh::{

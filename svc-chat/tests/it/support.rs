@@ -19,6 +19,8 @@ use svc_chat::{Chat, Parts, config::ChatSettings};
 use tonic::{Status, service::Routes};
 use tonic_types::StatusExt as _;
 
+use crate::engine::{Place, place};
+
 mod auth;
 mod bus;
 mod events;
@@ -36,6 +38,7 @@ pub(crate) struct House {
     pub(crate) auth: FakeAuth,
     pub(crate) events: Arc<AuthEvents>,
     pub(crate) chat: Chat,
+    place: Place,
     tasks: Tasks,
 }
 
@@ -44,7 +47,10 @@ pub(crate) async fn house() -> House {
     let bus = FrailBus::over(world.bus.clone());
     let auth = FakeAuth::new(world.rights.clone());
     let events = Arc::new(AuthEvents::new());
+    let place = place(world.dir.path().join("chat.db"));
+    svc_chat::migrate(&place.home).await.expect("migrates");
     Stopped {
+        place,
         world,
         bus,
         auth,
@@ -61,6 +67,7 @@ impl House {
         assert_eq!(cut, 0, "every task ends by itself");
         self.chat.close().await;
         let Self {
+            place,
             world,
             bus,
             auth,
@@ -68,6 +75,7 @@ impl House {
             ..
         } = self;
         Stopped {
+            place,
             world,
             bus,
             auth,
@@ -141,6 +149,7 @@ impl House {
 
 /// What is left of a house while chat is down.
 pub(crate) struct Stopped {
+    place: Place,
     pub(crate) world: World,
     pub(crate) bus: FrailBus,
     pub(crate) auth: FakeAuth,
@@ -150,6 +159,7 @@ pub(crate) struct Stopped {
 impl Stopped {
     pub(crate) async fn start(self) -> House {
         let Self {
+            place,
             world,
             bus,
             auth,
@@ -159,6 +169,7 @@ impl Stopped {
         let rpcs = Routes::new(AccessServiceServer::new(auth.clone()));
         let guard = world.guard(Arc::new(SpacesOnly));
         let parts = Parts {
+            home: place.home.clone(),
             data: world.dir.path().to_owned(),
             timeline: svc_chat::store::sqlite::Options::default(),
             clock: world.clock(),
@@ -178,6 +189,7 @@ impl Stopped {
             auth,
             events,
             chat,
+            place,
             tasks,
         }
     }

@@ -4,21 +4,24 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use metrics::counter;
 use tokio::sync::mpsc;
 
-use super::{Bus, BusError, Listener, Note};
+use super::{Bus, BusError, Lag, Listener, Note, Overheard, Whisper};
 
 /// Notes go from sender to listener in the sender's call. Clones are the same bus.
 #[derive(Debug, Clone, Default)]
 pub struct LocalBus {
     // Locked for one look-up and never across an await.
     patterns: Arc<Mutex<Patterns>>,
+    // The same for what is said in passing.
+    whispers: Arc<Mutex<Patterns>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ struct Patterns {
 struct Slot {
     number: u64,
     queue: mpsc::Sender<Note>,
-    lagged: Arc<AtomicBool>,
+    lag: Arc<Lag>,
 }
 
 impl LocalBus {
@@ -44,43 +47,55 @@ impl LocalBus {
         Self::default()
     }
 
-    fn patterns(&self) -> MutexGuard<'_, Patterns> {
-        self.patterns.lock().unwrap_or_else(PoisonError::into_inner)
+    fn join(patterns: &Arc<Mutex<Patterns>>, pattern: &str, room: usize) -> Listener {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let (queue, receiver) = mpsc::channel(room);
+        let lag = Arc::<Lag>::default();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        locked(patterns).add(
+            pattern,
+            Slot {
+                number,
+                queue,
+                lag: lag.clone(),
+            },
+        );
+        let end = End {
+            patterns: Arc::downgrade(patterns),
+            pattern: pattern.to_owned(),
+            number,
+        };
+        Listener {
+            queue: receiver,
+            lag,
+            _end: Box::new(end),
+        }
     }
 }
 
 #[async_trait]
 impl Bus for LocalBus {
     async fn send(&self, note: Note) -> Result<(), BusError> {
-        for slot in self.patterns().of(&note.subject) {
+        for slot in locked(&self.patterns).of(&note.subject) {
             slot.offer(&note);
         }
         Ok(())
     }
 
     async fn listen(&self, pattern: &str, room: usize) -> Result<Listener, BusError> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let (queue, receiver) = mpsc::channel(room);
-        let lagged = Arc::new(AtomicBool::new(false));
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        self.patterns().add(
-            pattern,
-            Slot {
-                number,
-                queue,
-                lagged: lagged.clone(),
-            },
-        );
-        let end = End {
-            patterns: Arc::downgrade(&self.patterns),
-            pattern: pattern.to_owned(),
-            number,
-        };
-        Ok(Listener {
-            queue: receiver,
-            lagged,
-            _end: Box::new(end),
-        })
+        Ok(Self::join(&self.patterns, pattern, room))
+    }
+
+    async fn whisper(&self, topic: &str, words: Bytes) -> Result<(), BusError> {
+        let whisper = Whisper::note(topic, words);
+        for slot in locked(&self.whispers).of(topic) {
+            slot.offer(&whisper);
+        }
+        Ok(())
+    }
+
+    async fn overhear(&self, pattern: &str, room: usize) -> Result<Overheard, BusError> {
+        Ok(Overheard(Self::join(&self.whispers, pattern, room)))
     }
 }
 
@@ -88,7 +103,7 @@ impl Slot {
     fn offer(&self, note: &Note) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(note.clone()) {
             counter!("guildhall_bus_lagged_total").increment(1);
-            self.lagged.store(true, Ordering::Release);
+            self.lag.lose();
         }
     }
 }
@@ -164,12 +179,13 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         if let Some(patterns) = self.patterns.upgrade() {
-            patterns
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&self.pattern, self.number);
+            locked(&patterns).remove(&self.pattern, self.number);
         }
     }
+}
+
+fn locked(patterns: &Mutex<Patterns>) -> MutexGuard<'_, Patterns> {
+    patterns.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -230,7 +246,7 @@ mod tests {
             drop(bus.listen(pattern, 1).await.expect("listens"));
         }
 
-        let patterns = bus.patterns();
+        let patterns = locked(&bus.patterns);
         assert!(
             patterns.exact.is_empty() && patterns.scopes.is_empty() && patterns.wide.is_empty()
         );

@@ -1,6 +1,8 @@
-//! The stack, the cache of rights and the outbox, each by what it promises.
+//! The stack, the cache of rights, the buses, the outbox and feeds, each by what it promises.
 
 mod access;
+mod bus;
+mod feed;
 mod guard;
 mod outbox;
 mod support;

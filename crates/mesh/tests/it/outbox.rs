@@ -7,19 +7,20 @@ use async_trait::async_trait;
 use guildhall_kernel::{EventId, Time};
 use guildhall_mesh::{
     Bus, Heard, LocalBus, Note, Tasks,
+    bus::{BusError, Listener, Overheard},
     outbox::{Follower, Journal, JournalError, follow, relay},
 };
 use tokio::sync::watch;
 
 /// An outbox in memory that outlives its readers, as a file outlives a process.
-struct Rows {
+pub(crate) struct Rows {
     notes: Mutex<Vec<Note>>,
     cursors: Mutex<std::collections::HashMap<String, u64>>,
     grown: watch::Sender<u64>,
 }
 
 impl Rows {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             notes: Mutex::default(),
             cursors: Mutex::default(),
@@ -28,14 +29,26 @@ impl Rows {
     }
 
     fn commit(&self, n: u8) {
-        let mut rows = self.notes.lock().expect("whole");
-        rows.push(Note {
+        self.keep(Note {
             id: EventId::from_bytes([n; 16]),
             subject: "test.v1.scope.Happened".into(),
             payload: vec![n].into(),
             at: Time::from_micros(0),
         });
+    }
+
+    /// Takes the next event.
+    pub(crate) fn keep(&self, note: Note) {
+        let mut rows = self.notes.lock().expect("whole");
+        rows.push(note);
         self.grown.send_replace(rows.len() as u64);
+    }
+
+    /// Waits until the relay has told that many.
+    pub(crate) async fn told(&self, many: u64) {
+        while self.cursor("bus").await.expect("there") < many {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -151,4 +164,112 @@ async fn a_follower_goes_on_where_it_was_when_the_process_ended() {
     tasks.stop(Duration::from_secs(5)).await;
 
     assert_eq!(*follower.taken.lock().expect("whole"), [4, 5]);
+}
+
+/// A bus that can forget what it was told.
+#[derive(Clone, Default)]
+struct Forgetful {
+    told: Arc<Mutex<Vec<u8>>>,
+    forgot: Arc<watch::Sender<u64>>,
+}
+
+impl Forgetful {
+    fn told(&self) -> Vec<u8> {
+        self.told.lock().expect("whole").clone()
+    }
+
+    async fn has_been_told(&self, all: &[u8]) {
+        while self.told() != all {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for Forgetful {
+    async fn send(&self, note: Note) -> Result<(), BusError> {
+        self.told.lock().expect("whole").push(note.payload[0]);
+        Ok(())
+    }
+
+    async fn listen(&self, _: &str, _: usize) -> Result<Listener, BusError> {
+        Err(BusError::Closed)
+    }
+
+    async fn whisper(&self, _: &str, _: bytes::Bytes) -> Result<(), BusError> {
+        Err(BusError::Closed)
+    }
+
+    async fn overhear(&self, _: &str, _: usize) -> Result<Overheard, BusError> {
+        Err(BusError::Closed)
+    }
+
+    async fn remembers(&self, note: &Note) -> Result<bool, BusError> {
+        Ok(self.told().contains(&note.payload[0]))
+    }
+
+    fn forgot(&self) -> watch::Receiver<u64> {
+        self.forgot.subscribe()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_forgot_is_told_again_before_anything_newer() {
+    let (rows, bus, tasks) = (Rows::new(), Forgetful::default(), Tasks::new());
+    for n in 1..=3 {
+        rows.commit(n);
+    }
+    relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+    rows.told(3).await;
+
+    bus.told.lock().expect("whole").clear();
+    bus.forgot.send_modify(|times| *times += 1);
+    rows.commit(4);
+
+    bus.has_been_told(&[1, 2, 3, 4]).await;
+    assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
+    assert_eq!(bus.told(), [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_forgot_is_told_again_though_nothing_new_happens() {
+    let (rows, bus, tasks) = (Rows::new(), Forgetful::default(), Tasks::new());
+    rows.commit(1);
+    relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+    rows.told(1).await;
+
+    bus.told.lock().expect("whole").clear();
+    bus.forgot.send_modify(|times| *times += 1);
+
+    bus.has_been_told(&[1]).await;
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_forgot_while_nobody_looked_is_told_again_at_the_next_start() {
+    let (rows, bus, tasks) = (Rows::new(), Forgetful::default(), Tasks::new());
+    for n in 1..=3 {
+        rows.commit(n);
+    }
+    rows.advance("bus", 3).await.expect("moves");
+
+    relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+
+    bus.has_been_told(&[1, 2, 3]).await;
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_remembers_is_told_nothing_twice() {
+    let (rows, bus) = (Rows::new(), Forgetful::default());
+    rows.commit(1);
+    for n in 2..=4 {
+        let tasks = Tasks::new();
+        relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+        rows.commit(n);
+        rows.told(u64::from(n)).await;
+        tasks.stop(Duration::from_secs(5)).await;
+    }
+
+    assert_eq!(bus.told(), [1, 2, 3, 4]);
 }

@@ -1,6 +1,6 @@
 //! The tables of an outbox.
 
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 /// Makes the outbox and its cursors. The first of a service's migrations.
 pub struct CreateOutbox;
@@ -36,5 +36,40 @@ impl MigrationTrait for CreateOutbox {
             .col(ColumnDef::new("last_seq").big_integer().not_null())
             .to_owned();
         manager.create_table(cursor).await
+    }
+}
+
+/// Makes the row that numbers the events. Comes after [`CreateOutbox`].
+pub struct CountOutbox;
+
+impl MigrationName for CountOutbox {
+    fn name(&self) -> &'static str {
+        "outbox_2"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for CountOutbox {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let head = Table::create()
+            .table("outbox_head")
+            .col(
+                ColumnDef::new("id")
+                    .small_integer()
+                    .not_null()
+                    .primary_key(),
+            )
+            .col(ColumnDef::new("n").big_integer().not_null())
+            .to_owned();
+        manager.create_table(head).await?;
+        // It goes on from the last number that was given, also where that event was forgotten since.
+        let last = if manager.get_database_backend() == DbBackend::Sqlite {
+            "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
+        } else {
+            "SELECT max(seq) FROM outbox"
+        };
+        let begin = format!("INSERT INTO outbox_head (id, n) SELECT 1, COALESCE(({last}), 0)");
+        let connection = manager.get_connection();
+        connection.execute_unprepared(&begin).await.map(drop)
     }
 }

@@ -1,6 +1,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 
-use guildhall_store::{StoreError, outbox::CreateOutbox, sqlite};
+use guildhall_store::{
+    StoreError, Write,
+    outbox::{self, CountOutbox, CreateOutbox, Event},
+    sqlite,
+};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::support::{CreateThings, Database, Tables};
@@ -61,7 +65,7 @@ async fn a_database_of_a_newer_version_is_refused_with_a_sentence() {
         .await
         .expect_err("newer");
 
-    assert!(matches!(&refused, StoreError::Newer { change, .. } if change == "things_1"));
+    assert!(matches!(&refused, StoreError::Newer { change, .. } if change == "outbox_2"));
     let sentence = refused.to_string();
     assert!(
         sentence.contains("newer version of Guildhall") && sentence.contains("test.db"),
@@ -96,6 +100,7 @@ async fn changes_of_tables_are_made_all_or_none() {
         fn migrations() -> Vec<Box<dyn MigrationTrait>> {
             vec![
                 Box::new(CreateOutbox),
+                Box::new(CountOutbox),
                 Box::new(CreateThings),
                 Box::new(Broken),
             ]
@@ -124,4 +129,45 @@ async fn a_file_that_is_no_database_is_called_damaged() {
     let refused = sqlite::open::<Tables>(&path).await.expect_err("refused");
 
     assert!(matches!(refused, StoreError::Damaged(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_outbox_from_before_it_was_counted_goes_on_with_the_next_number() {
+    struct Counted;
+    impl MigratorTrait for Counted {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            vec![Box::new(CreateOutbox), Box::new(CountOutbox)]
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("test.db");
+    let before = sqlite::open::<Older>(&path).await.expect("opens");
+    let told_and_forgotten = "INSERT INTO outbox(event_id, subject, payload, at) VALUES (x'01', '', x'', 0), (x'02', '', x'', 0);
+        DELETE FROM outbox";
+    before
+        .write(async |write: &Write| {
+            sea_orm::ConnectionTrait::execute_unprepared(write, told_and_forgotten).await?;
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .expect("writes");
+    before.close().await;
+
+    let after = sqlite::open::<Counted>(&path).await.expect("opens");
+    after
+        .write(async |write: &Write| {
+            let event = Event {
+                id: guildhall_kernel::EventId::of(uuid::Uuid::from_u128(3)),
+                subject: "test.3.Done".into(),
+                payload: Vec::new(),
+                at: guildhall_kernel::Time::from_micros(0),
+            };
+            outbox::append(write, event);
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .expect("appends");
+
+    let events = outbox::read(&after, 0, 10).await.expect("reads");
+    assert_eq!(events[0].0, 3);
 }

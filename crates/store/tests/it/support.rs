@@ -2,16 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use guildhall_store::{Entities, StoreError, Write, outbox::CreateOutbox, sqlite};
+use guildhall_store::{
+    Entities, StoreError, Write,
+    outbox::{CountOutbox, CreateOutbox},
+};
 use sea_orm::{ConnectionTrait as _, DbErr, Statement};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
 use tempfile::TempDir;
+
+use crate::engine::{Place, place};
 
 pub(crate) struct Tables;
 
 impl MigratorTrait for Tables {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CreateOutbox), Box::new(CreateThings)]
+        vec![
+            Box::new(CreateOutbox),
+            Box::new(CreateThings),
+            Box::new(CountOutbox),
+        ]
     }
 }
 
@@ -38,16 +47,21 @@ impl MigrationTrait for CreateThings {
 
 pub(crate) struct Database {
     pub(crate) entities: Entities,
+    pub(crate) place: Place,
     folder: TempDir,
 }
 
 impl Database {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let entities = sqlite::open::<Tables>(&folder.path().join("test.db"))
-            .await
-            .expect("opens");
-        Self { entities, folder }
+        let place = place(folder.path().join("test.db"));
+        place.home.migrate::<Tables>().await.expect("migrates");
+        let entities = place.home.open::<Tables>().await.expect("opens");
+        Self {
+            entities,
+            place,
+            folder,
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -93,7 +107,7 @@ impl Database {
 pub(crate) async fn add(write: &Write, name: &str) -> Result<(), StoreError> {
     let backend = write.get_database_backend();
     let add =
-        Statement::from_sql_and_values(backend, "INSERT INTO thing VALUES (?)", [name.into()]);
+        Statement::from_sql_and_values(backend, "INSERT INTO thing VALUES ($1)", [name.into()]);
     write.execute_raw(add).await?;
     Ok(())
 }

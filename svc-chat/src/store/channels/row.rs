@@ -1,4 +1,4 @@
-//! The rows of `chat.db`.
+//! The rows of channels.
 
 use guildhall_kernel::{ChannelId, SpaceId, Time, UserId};
 use sea_orm::ActiveValue::Set;

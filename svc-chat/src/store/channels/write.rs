@@ -1,4 +1,8 @@
-//! What each write of channels does inside its transaction. It is alone with the database there, so what it reads stays true.
+//! What each write of channels does inside its transaction.
+//!
+//! On PostgreSQL others write at the same time. Who changes a channel takes its row first. Who makes one in a space, or closes the
+//! space, is alone with that space: there is no row yet that both could take. Two that want the same name or key meet at its unique
+//! index, and the slower one runs anew and finds it.
 
 use guildhall_kernel::{ChannelId, EventId, SpaceId, Time};
 use guildhall_mesh::Note;
@@ -6,12 +10,13 @@ use guildhall_store::{Write, outbox};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    sea_query::OnConflict,
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+    sea_query::{LockType, OnConflict},
 };
 
 use super::{
-    ChannelStore, Created, Deleted, Updated, by_id, living,
+    ChannelStore, Created, Deleted, Updated, living,
     row::{self, channel, closed_space},
 };
 use crate::{
@@ -26,6 +31,7 @@ impl ChannelStore {
         write: &Write,
         new: &NewChannel,
     ) -> Result<Created, StoreError> {
+        alone(write, new.space).await?;
         let closed = closed_space::Entity::find_by_id(new.space.uuid());
         if closed.one(write).await?.is_some() {
             return Ok(Created::SpaceClosed);
@@ -59,8 +65,7 @@ impl ChannelStore {
         };
         let row = row::of(&made, new.name.key(), new.by, Some(new.key.as_str()));
         row.insert(write).await?;
-        self.tell(write, new.at, &made, event::channel_created)
-            .await?;
+        self.tell(write, new.at, &made, event::channel_created);
         Ok(Created::New(made))
     }
 
@@ -71,7 +76,7 @@ impl ChannelStore {
         change: &ChannelChange,
         at: Time,
     ) -> Result<Updated, StoreError> {
-        let Some(before) = by_id(write, id)
+        let Some(before) = lock(write, id)
             .await?
             .filter(|row| row.deleted_at.is_none())
         else {
@@ -103,7 +108,7 @@ impl ChannelStore {
         }
 
         row.update(write).await?;
-        self.tell(write, at, &after, event::channel_updated).await?;
+        self.tell(write, at, &after, event::channel_updated);
         Ok(Updated::Done(after))
     }
 
@@ -113,7 +118,7 @@ impl ChannelStore {
         id: ChannelId,
         at: Time,
     ) -> Result<Deleted, StoreError> {
-        let Some(row) = by_id(write, id).await? else {
+        let Some(row) = lock(write, id).await? else {
             return Ok(Deleted::Missing);
         };
         let was = Channel::try_from(row)?;
@@ -133,6 +138,7 @@ impl ChannelStore {
         space: SpaceId,
         at: Time,
     ) -> Result<Vec<ChannelId>, StoreError> {
+        alone(write, space).await?;
         let closed = closed_space::ActiveModel {
             id: Set(space.uuid()),
             closed_at: Set(at.micros()),
@@ -147,6 +153,8 @@ impl ChannelStore {
 
         let rows = living()
             .filter(channel::Column::SpaceId.eq(space.uuid()))
+            .order_by_asc(channel::Column::Id)
+            .lock(LockType::NoKeyUpdate)
             .all(write)
             .await;
         let mut ended = Vec::new();
@@ -165,21 +173,34 @@ impl ChannelStore {
             ..Default::default()
         };
         row.update(write).await?;
-        self.tell(write, at, was, event::channel_deleted).await
+        self.tell(write, at, was, event::channel_deleted);
+        Ok(())
     }
 
     /// Puts an event into the outbox, kept with its change or not at all.
-    pub(super) async fn tell(
+    pub(super) fn tell(
         &self,
         write: &Write,
         at: Time,
         channel: &Channel,
         event: fn(EventId, Time, &Channel) -> Note,
-    ) -> Result<(), StoreError> {
+    ) {
         let note = event(EventId::of(self.ids.uuid()), at, channel);
-        outbox::append(write, journal::kept(note)).await?;
-        Ok(())
+        outbox::append(write, journal::kept(note));
     }
+}
+
+/// Keeps out others who make channels in a space or close it.
+async fn alone(write: &Write, space: SpaceId) -> Result<(), StoreError> {
+    Ok(write.alone(&format!("space {space}")).await?)
+}
+
+/// A channel, which nobody else changes until the transaction ends.
+async fn lock(write: &Write, id: ChannelId) -> Result<Option<channel::Model>, StoreError> {
+    Ok(channel::Entity::find_by_id(id.uuid())
+        .lock(LockType::NoKeyUpdate)
+        .one(write)
+        .await?)
 }
 
 async fn is_taken(write: &Write, space: SpaceId, key: &str) -> Result<bool, StoreError> {

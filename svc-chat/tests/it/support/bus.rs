@@ -8,8 +8,9 @@ use std::sync::{
 use async_trait::async_trait;
 use guildhall_mesh::{
     Bus, LocalBus, Note,
-    bus::{BusError, Listener},
+    bus::{BusError, Listener, Overheard},
 };
+use prost::bytes::Bytes;
 
 /// The bus of the test's world, which takes nothing while it is broken. Clones are the same one.
 #[derive(Clone)]
@@ -46,5 +47,13 @@ impl Bus for FrailBus {
 
     async fn listen(&self, pattern: &str, room: usize) -> Result<Listener, BusError> {
         self.inner.listen(pattern, room).await
+    }
+
+    async fn whisper(&self, topic: &str, words: Bytes) -> Result<(), BusError> {
+        self.inner.whisper(topic, words).await
+    }
+
+    async fn overhear(&self, pattern: &str, room: usize) -> Result<Overheard, BusError> {
+        self.inner.overhear(pattern, room).await
     }
 }
