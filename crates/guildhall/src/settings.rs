@@ -96,7 +96,8 @@ pub fn read(file: Option<&Path>, flags: &Flags) -> Result<(Settings, Origins), B
 }
 
 impl Settings {
-    /// Judges what no single value shows.
+    /// Judges everything that can be told without making, opening or asking anything: what passes here may fail by the machine
+    /// only. `serve` and `doctor` both ask here, before they do anything else.
     fn check(&self) -> Result<(), BadSettings> {
         if self.data.as_os_str().is_empty() {
             return Err(BadSettings::new("data", "names no folder"));
@@ -109,7 +110,10 @@ impl Settings {
             );
             return Err(BadSettings::new("admin_listen", wrong));
         }
-        self.auth.check()
+        self.gateway.check()?;
+        self.limits.check()?;
+        self.auth.check()?;
+        self.telemetry.check()
     }
 }
 

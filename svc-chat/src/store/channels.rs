@@ -18,13 +18,17 @@ use crate::{
     model::{Channel, ChannelChange, ChannelKind, NewChannel},
 };
 
+mod arrival;
 mod row;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use arrival::CameAt;
 use row::channel;
 
+/// Of how many people the arrivals are remembered.
+const PEOPLE: usize = 50_000;
 /// How many spaces are named in one statement.
 const TOGETHER: usize = 500;
 
@@ -37,6 +41,8 @@ pub struct ChannelStore {
     /// Channels in their present state, deleted ones too. Whoever changes one removes it here after the commit, and that also voids
     /// what a reader is about to put in. So it is true as long as this process alone writes the database.
     known: Arc<Cache<ChannelId, Arc<Channel>>>,
+    /// The arrivals of people, kept true in the same way.
+    arrived: Arc<Cache<UserId, Arc<CameAt>>>,
 }
 
 /// What became of a channel to be.
@@ -99,6 +105,7 @@ impl ChannelStore {
             ids,
             tasks,
             known: Arc::new(Cache::new(remembered)),
+            arrived: Arc::new(Cache::new(PEOPLE)),
         })
     }
 

@@ -50,9 +50,13 @@ impl OneProcess {
 
     /// A hall on this data. Its log is beside it.
     pub async fn on(data: &Path) -> Self {
+        Self::of(serve(data), data).await
+    }
+
+    /// The hall that a command serves from this data.
+    pub async fn of(mut command: Command, data: &Path) -> Self {
         let log = data.with_extension("log");
         let lines = File::options().create(true).append(true).open(&log);
-        let mut command = serve(data);
         command.stderr(lines.expect("a log file"));
         let mut child = command.spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("piped");
