@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor, Value};
 
 /// A step of the build went wrong.
 type Wrong = Box<dyn std::error::Error>;
@@ -18,6 +18,8 @@ fn main() -> Result<(), Wrong> {
     for file in protos(&root.join("guildhall"))? {
         compiler.open_file(file)?;
     }
+    // What errors carry: clients that learn our types by reflection can read it then.
+    compiler.open_file(root.join("third_party/google/rpc/error_details.proto"))?;
 
     let all = compiler.encode_file_descriptor_set();
     let pool = DescriptorPool::decode(all.as_slice())?;
@@ -28,7 +30,10 @@ fn main() -> Result<(), Wrong> {
         }
         true
     })?;
-    let shown = rewritten(&pool, &kept, |file| keep_public(&pool, file))?;
+    let access = pool
+        .get_extension_by_name("guildhall.options.v1.access")
+        .ok_or("the descriptors lack guildhall.options.v1.access")?;
+    let shown = rewritten(&pool, &kept, |file| keep_public(&pool, &access, file))?;
     fs::write(out.join("guildhall.binpb"), kept)?;
     fs::write(out.join("public.binpb"), shown)?;
 
@@ -44,8 +49,8 @@ fn main() -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A descriptor set with each file changed, and without those that `change` says no to. Files are handled as messages of a pool, because a decoder with types of its own would
-/// lose our options.
+/// A descriptor set with each file changed, and without those that `change` says no to. Files are handled as messages of a pool,
+/// because a decoder with types of its own would lose our options.
 fn rewritten(
     pool: &DescriptorPool,
     set: &[u8],
@@ -61,7 +66,11 @@ fn rewritten(
 
 /// Takes the rpcs that are for other services only out of a file, and services that have nothing else. Says whether there is still
 /// something to show in the file.
-fn keep_public(pool: &DescriptorPool, file: &mut DynamicMessage) -> bool {
+fn keep_public(
+    pool: &DescriptorPool,
+    access: &ExtensionDescriptor,
+    file: &mut DynamicMessage,
+) -> bool {
     let had_services = messages(file, "service").next().is_some();
     let package = text(file, "package");
     for service in messages(file, "service") {
@@ -71,7 +80,7 @@ fn keep_public(pool: &DescriptorPool, file: &mut DynamicMessage) -> bool {
                 let name = text(method, "name");
                 service.methods().find(|method| method.name() == name)
             });
-            found.is_some_and(|method| !is_internal(pool, &method))
+            found.is_some_and(|method| !is_internal(access, &method))
         });
     }
     retain(file, "service", |service| {
@@ -86,12 +95,9 @@ fn keep_public(pool: &DescriptorPool, file: &mut DynamicMessage) -> bool {
 }
 
 /// Whether an rpc's option says that only services may call it.
-fn is_internal(pool: &DescriptorPool, method: &MethodDescriptor) -> bool {
-    let Some(access) = pool.get_extension_by_name("guildhall.options.v1.access") else {
-        return false;
-    };
+fn is_internal(access: &ExtensionDescriptor, method: &MethodDescriptor) -> bool {
     let options = method.options();
-    let access = options.get_extension(&access);
+    let access = options.get_extension(access);
     access
         .as_message()
         .is_some_and(|access| access.has_field_by_name("service"))

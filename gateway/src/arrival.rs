@@ -1,29 +1,51 @@
 //! Bodies on their way in: whole, not too large, and in time, before anything is done for them.
 //!
 //! A body that dribbles in costs nothing but its own memory, and that is bounded over all of them: it holds no place among the calls.
+//! Where the memory is used up, the oldest of the bodies that are still coming makes room, so whoever sends slowly on purpose keeps
+//! out nobody but themselves.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use metrics::counter;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// One more second for each of these, in bytes.
 const PACE: usize = 16 << 10;
+/// How long a body may be on its way before it can be made to give way: most have come by then.
+const UNTOUCHED: Duration = Duration::from_secs(1);
 
 /// What all bodies that are on their way may take together.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrivals {
-    held: Arc<AtomicUsize>,
+    // Locked for a moment for each piece of a body, never across an await.
+    pot: Arc<Mutex<Pot>>,
     most: usize,
     time: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Pot {
+    /// Bytes of all bodies, those included that have come and are being worked on.
+    held: usize,
+    /// How many bodies there have been: names them in the order in which they began.
+    begun: u64,
+    /// Those that are still coming.
+    coming: BTreeMap<u64, Coming>,
+}
+
+#[derive(Debug)]
+struct Coming {
+    since: Instant,
+    bytes: usize,
+    cut: CancellationToken,
 }
 
 /// A body that has come, and its share of the memory, until dropped.
@@ -39,7 +61,7 @@ pub(crate) struct Arrived {
 pub(crate) enum NotArrived {
     /// It is too large.
     TooLarge,
-    /// It took too long.
+    /// It took too long, or had to make room after a while.
     Late,
     /// The client broke it off.
     BrokenOff,
@@ -51,13 +73,14 @@ impl Arrivals {
     /// With room for so many bytes, and so much time for each body.
     pub(crate) fn new(most: usize, time: Duration) -> Self {
         Self {
-            held: Arc::default(),
+            pot: Arc::default(),
             most,
             time,
         }
     }
 
-    /// Reads a body of at most `largest` bytes.
+    /// Reads a body of at most `largest` bytes. It may pause for the time that is set, and takes at most that and a second for each
+    /// 16 KiB.
     pub(crate) async fn whole(
         &self,
         mut body: Body,
@@ -67,15 +90,19 @@ impl Arrivals {
         if body.size_hint().lower() > largest as u64 {
             return Err(NotArrived::TooLarge);
         }
-        let mut share = Share {
-            arrivals: self.clone(),
-            bytes: 0,
-        };
+        let (mut share, cut) = self.begin();
         let mut read = Read::Nothing;
-        let mut due = now() + self.time;
-        let mut paid = 0;
+        let began = now();
         loop {
-            let frame = match timeout_at(due, body.frame()).await {
+            let paid = u64::try_from(share.bytes / PACE).unwrap_or(u64::MAX);
+            let due = (began + Duration::from_secs(paid)).min(now()) + self.time;
+            let next = tokio::select! {
+                // What has come counts, also in the moment of a cut.
+                biased;
+                next = timeout_at(due, body.frame()) => next,
+                () = cut.cancelled() => return Err(NotArrived::Late),
+            };
+            let frame = match next {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) => return Err(NotArrived::BrokenOff),
                 Ok(None) => break,
@@ -88,16 +115,59 @@ impl Arrivals {
             if share.bytes > largest {
                 return Err(NotArrived::TooLarge);
             }
-            while share.bytes - paid >= PACE {
-                paid += PACE;
-                due += Duration::from_secs(1);
-            }
             read = read.and(data);
         }
+        share.settle()?;
         Ok(Arrived {
             bytes: read.into_bytes(),
             _share: share,
         })
+    }
+
+    fn begin(&self) -> (Share, CancellationToken) {
+        let cut = CancellationToken::new();
+        let coming = Coming {
+            since: now(),
+            bytes: 0,
+            cut: cut.clone(),
+        };
+        let mut pot = self.pot();
+        pot.begun += 1;
+        let number = pot.begun;
+        pot.coming.insert(number, coming);
+        drop(pot);
+        let share = Share {
+            arrivals: self.clone(),
+            number,
+            bytes: 0,
+            has_come: false,
+        };
+        (share, cut)
+    }
+
+    fn pot(&self) -> MutexGuard<'_, Pot> {
+        self.pot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pot {
+    /// Makes the oldest body but `own` give way, if it has been coming for long enough. Says whether there was one.
+    fn cut_oldest(&mut self, own: u64) -> bool {
+        let now = now();
+        let oldest = self
+            .coming
+            .iter()
+            .find(|(number, coming)| **number != own && coming.bytes > 0)
+            .filter(|(_, coming)| now.saturating_duration_since(coming.since) >= UNTOUCHED)
+            .map(|(number, _)| *number);
+        let Some(cut) = oldest.and_then(|number| self.coming.remove(&number)) else {
+            return false;
+        };
+        // Its reader lets the bytes go as soon as it wakes.
+        self.held -= cut.bytes;
+        cut.cut.cancel();
+        counter!("guildhall_bodies_cut_total").increment(1);
+        true
     }
 }
 
@@ -138,24 +208,41 @@ impl Read {
 #[derive(Debug)]
 struct Share {
     arrivals: Arrivals,
+    number: u64,
     bytes: usize,
+    has_come: bool,
 }
 
 impl Share {
     fn grow(&mut self, by: usize) -> Result<(), NotArrived> {
-        let before = self.arrivals.held.fetch_add(by, Ordering::Relaxed);
+        let mut pot = self.arrivals.pot();
+        let coming = pot.coming.get_mut(&self.number).ok_or(NotArrived::Late)?;
+        coming.bytes += by;
         self.bytes += by;
-        if before + by > self.arrivals.most {
-            Err(NotArrived::Busy)
-        } else {
-            Ok(())
+        pot.held += by;
+        while pot.held > self.arrivals.most {
+            if !pot.cut_oldest(self.number) {
+                return Err(NotArrived::Busy);
+            }
         }
+        Ok(())
+    }
+
+    /// The body has come, and gives way to none any more.
+    fn settle(&mut self) -> Result<(), NotArrived> {
+        let coming = self.arrivals.pot().coming.remove(&self.number);
+        self.has_come = coming.is_some();
+        coming.map(drop).ok_or(NotArrived::Late)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.arrivals.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut pot = self.arrivals.pot();
+        // What was cut has been taken off already.
+        if pot.coming.remove(&self.number).is_some() || self.has_come {
+            pot.held -= self.bytes;
+        }
     }
 }
 
@@ -169,6 +256,8 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use futures::{StreamExt as _, stream};
     use tokio::time::sleep;
 
@@ -202,6 +291,56 @@ mod tests {
             slow.map(|arrived| arrived.bytes.len()).ok(),
             Some(30 * PACE)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_before_its_end_is_given_up_after_the_pause_that_is_allowed() {
+        let arrivals = arrivals(1 << 20);
+        let began = now();
+
+        let stopped = arrivals.whole(stopping_after(60 * PACE), 1 << 20).await;
+
+        assert_eq!(stopped.err(), Some(NotArrived::Late));
+        assert_eq!(now().duration_since(began).as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_body_that_is_still_coming_makes_room_for_others() {
+        let arrivals = arrivals(1_000);
+        let (first, second) = (stopping_after(400), stopping_after(500));
+        let mut held = pin!(async {
+            tokio::join!(arrivals.whole(first, 1_000), async {
+                sleep(Duration::from_millis(10)).await;
+                arrivals.whole(second, 1_000).await
+            })
+        });
+        let early = arrivals.whole(Body::from(vec![0; 300]), 1_000);
+        let (early, late) = tokio::select! {
+            biased;
+            _ = &mut held => unreachable!("both wait for more"),
+            both = async {
+                sleep(Duration::from_millis(500)).await;
+                let early = early.await;
+                sleep(Duration::from_secs(1)).await;
+                (early, arrivals.whole(Body::from(vec![0; 300]), 1_000).await)
+            } => both,
+        };
+
+        assert_eq!(early.err(), Some(NotArrived::Busy));
+        assert!(late.is_ok());
+        let held_now = arrivals.pot().held;
+        assert_eq!(held_now, 500 + 300, "only the oldest had to go");
+        let (first, second) = held.await;
+        assert_eq!(first.err(), Some(NotArrived::Late));
+        assert_eq!(second.err(), Some(NotArrived::Late));
+        drop(late);
+        assert_eq!(arrivals.pot().held, 0);
+    }
+
+    /// A body of which so many bytes come at once, and no more.
+    fn stopping_after(bytes: usize) -> Body {
+        let piece = Ok::<_, std::io::Error>(Bytes::from(vec![0; bytes]));
+        Body::from_stream(stream::iter([piece]).chain(stream::pending()))
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use guildhall_mesh::config::BadSettings;
 
+use crate::{auth::origin::Origins, peer::Proxies};
+
 guildhall_mesh::settings! {
     /// The public port and what it bears.
     pub struct GatewaySettings {
@@ -33,9 +35,10 @@ guildhall_mesh::settings! {
         pub handshake_seconds: u64 = 5,
         /// How long the head of a request may take, from the first moment of a connection or its first byte, in seconds.
         pub head_seconds: u64 = 10,
-        /// How long a body may take to come, in seconds; it gets one more for every 16 KiB.
+        /// How long a body may take to come, and may pause, in seconds; it gets one more for every 16 KiB.
         pub body_seconds: u64 = 10,
-        /// How much memory all the bodies that are on their way may take, in MiB; more are refused with 503.
+        /// How much memory all the bodies that are on their way may take, in MiB. When it is used up, those that have been coming for
+        /// longest make room.
         pub bodies_mib: usize = 64,
         /// How long a connection without requests stays open, in seconds.
         pub idle_seconds: u64 = 75,
@@ -103,6 +106,49 @@ pub(crate) struct Timing {
 }
 
 impl GatewaySettings {
+    /// Checks what types cannot. Whether files can be read and ports be had, only trying tells.
+    ///
+    /// # Errors
+    /// [`BadSettings`] names the setting and says what it may be.
+    pub fn check(&self) -> Result<(), BadSettings> {
+        let address = self.listen.rsplit_once(':');
+        let has_port =
+            address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !has_port {
+            let wrong = format!(
+                "must be an address and a port like 127.0.0.1:8080, not \"{}\"",
+                self.listen
+            );
+            return Err(BadSettings::new("gateway.listen", wrong));
+        }
+        self.tls_files()?;
+        Origins::parse(&self.public_origins, &self.origins)?;
+        Proxies::parse(&self.trusted_proxies)?;
+        self.check_room()?;
+        self.timing()?;
+        self.body_time()?;
+        Ok(())
+    }
+
+    /// The files of certificate and key; `None` without TLS.
+    ///
+    /// # Errors
+    /// [`BadSettings`] where one of them is missing.
+    pub(crate) fn tls_files(&self) -> Result<Option<(&str, &str)>, BadSettings> {
+        match (self.tls_cert.as_str(), self.tls_key.as_str()) {
+            ("", "") => Ok(None),
+            (_, "") => Err(BadSettings::new(
+                "gateway.tls_key",
+                "is needed beside gateway.tls_cert",
+            )),
+            ("", _) => Err(BadSettings::new(
+                "gateway.tls_cert",
+                "is needed beside gateway.tls_key",
+            )),
+            files => Ok(Some(files)),
+        }
+    }
+
     /// The times of a connection, none of them zero.
     ///
     /// # Errors

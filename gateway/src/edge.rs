@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use guildhall_kernel::{Clock, Ids, Kind, UserId};
 use guildhall_mesh::{
     Reason,
-    guard::{LARGEST, is_correlation},
+    guard::{LARGEST, bearer, is_correlation, missing_token},
     link::CORRELATION,
     status::refusal,
     telemetry,
@@ -147,7 +147,12 @@ impl EdgeParts {
             known.user = self.auth.user(&request).await;
             let counted = known.user.filter(|_| target.counts_people());
             self.limits
-                .count_call(target.rate(), client.address, counted)
+                .count_call(target.rate(), client.address, counted)?;
+            // No body is waited for whose call is refused anyhow.
+            if target.needs_token() && bearer(&request.headers).is_none() {
+                return Err(missing_token());
+            }
+            Ok(())
         };
         if let Err(refused) = admitted.await {
             return wire.refuse(&refused, correlation);

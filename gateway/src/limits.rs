@@ -38,33 +38,18 @@ impl Limits {
         settings: &LimitSettings,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, BadSettings> {
-        let limit = |name, per_minute, burst| {
-            Limit::new(name, per_minute, burst, settings.remembered, clock)
-        };
+        settings.check_remembered()?;
+        let [address, ordinary, write, search, stream, sign_in, register] = settings
+            .rates()
+            .map(|rate| Limit::new(rate, settings.remembered, clock));
         Ok(Self {
-            address: limit(
-                "address",
-                settings.address_per_minute,
-                settings.address_burst,
-            )?,
-            ordinary: limit(
-                "ordinary",
-                settings.ordinary_per_minute,
-                settings.ordinary_burst,
-            )?,
-            write: limit("write", settings.write_per_minute, settings.write_burst)?,
-            search: limit("search", settings.search_per_minute, settings.search_burst)?,
-            stream: limit("stream", settings.stream_per_minute, settings.stream_burst)?,
-            sign_in: limit(
-                "sign_in",
-                settings.sign_in_per_minute,
-                settings.sign_in_burst,
-            )?,
-            register: limit(
-                "register",
-                settings.register_per_minute,
-                settings.register_burst,
-            )?,
+            address: address?,
+            ordinary: ordinary?,
+            write: write?,
+            search: search?,
+            stream: stream?,
+            sign_in: sign_in?,
+            register: register?,
         })
     }
 
@@ -98,6 +83,63 @@ impl Limits {
     }
 }
 
+impl LimitSettings {
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// [`BadSettings`] names a limit that lets nothing through.
+    pub fn check(&self) -> Result<(), BadSettings> {
+        self.check_remembered()?;
+        self.rates()
+            .iter()
+            .try_for_each(|rate| rate.quota().map(drop))
+    }
+
+    fn check_remembered(&self) -> Result<(), BadSettings> {
+        if self.remembered == 0 {
+            return Err(BadSettings::new("limits.remembered", "must be above 0"));
+        }
+        Ok(())
+    }
+
+    /// The rates of all classes, in the order of the fields of [`Limits`].
+    fn rates(&self) -> [ClassRate; 7] {
+        let of = |name, per_minute, burst| ClassRate {
+            name,
+            per_minute,
+            burst,
+        };
+        [
+            of("address", self.address_per_minute, self.address_burst),
+            of("ordinary", self.ordinary_per_minute, self.ordinary_burst),
+            of("write", self.write_per_minute, self.write_burst),
+            of("search", self.search_per_minute, self.search_burst),
+            of("stream", self.stream_per_minute, self.stream_burst),
+            of("sign_in", self.sign_in_per_minute, self.sign_in_burst),
+            of("register", self.register_per_minute, self.register_burst),
+        ]
+    }
+}
+
+/// How often one class may call, as the settings say it.
+#[derive(Debug, Clone, Copy)]
+struct ClassRate {
+    name: &'static str,
+    per_minute: u32,
+    burst: u32,
+}
+
+impl ClassRate {
+    fn quota(self) -> Result<Quota, BadSettings> {
+        let above_0 = |part: &str, value| {
+            let setting = format!("limits.{}_{part}", self.name);
+            NonZeroU32::new(value).ok_or_else(|| BadSettings::new(&setting, "must be above 0"))
+        };
+        let rate = above_0("per_minute", self.per_minute)?;
+        Ok(Quota::per_minute(rate).allow_burst(above_0("burst", self.burst)?))
+    }
+}
+
 /// Who is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Who {
@@ -113,23 +155,17 @@ struct Limit {
 
 impl Limit {
     fn new(
-        name: &'static str,
-        per_minute: u32,
-        burst: u32,
+        rate: ClassRate,
         remembered: usize,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, BadSettings> {
-        let bad =
-            |part: &str| BadSettings::new(&format!("limits.{name}_{part}"), "must be above 0");
-        let rate = NonZeroU32::new(per_minute).ok_or_else(|| bad("per_minute"))?;
-        let burst = NonZeroU32::new(burst).ok_or_else(|| bad("burst"))?;
-        if remembered == 0 {
-            return Err(BadSettings::new("limits.remembered", "must be above 0"));
-        }
-        let quota = Quota::per_minute(rate).allow_burst(burst);
+        let quota = rate.quota()?;
         let state = Remembered(Cache::new(remembered));
         let limiter = RateLimiter::new(quota, state, Uptime(clock.clone()));
-        Ok(Self { name, limiter })
+        Ok(Self {
+            name: rate.name,
+            limiter,
+        })
     }
 
     fn count(&self, who: Who) -> Result<(), Status> {

@@ -53,9 +53,15 @@ struct Opener {
 /// What auth and chat say.
 struct Found {
     account: Account,
-    spaces: Vec<auth::Space>,
-    channels: Vec<ChannelState>,
+    spaces: Listed<auth::Space>,
+    channels: Listed<ChannelState>,
     history: Option<pb::StartHistory>,
+}
+
+/// The first page of a list, and the token that goes on from it; empty where it is all.
+struct Listed<T> {
+    page: Vec<T>,
+    next: String,
 }
 
 #[async_trait]
@@ -78,8 +84,10 @@ impl StartService for Start {
                 seconds: caller.expires_at.seconds(),
                 nanos: caller.expires_at.nanos(),
             }),
-            spaces: found.spaces,
-            channels: found.channels,
+            spaces: found.spaces.page,
+            next_spaces_page_token: found.spaces.next,
+            channels: found.channels.page,
+            next_channels_page_token: found.channels.next,
             history: found.history,
             users,
             presence,
@@ -194,10 +202,14 @@ impl Start {
                 ..Default::default()
             });
             let (list, named) = tokio::try_join!(list, history(&mut messages, wanted))?;
-            let channels = list.into_inner().channels;
+            let list = list.into_inner();
+            let channels = Listed {
+                page: list.channels,
+                next: list.next_page_token,
+            };
             let history = match named {
                 Some(history) => Some(history),
-                None => history(&mut messages, last_read(&channels)).await?,
+                None => history(&mut messages, last_read(&channels.page)).await?,
             };
             Ok((channels, history))
         };
@@ -208,9 +220,13 @@ impl Start {
         });
         let (account, spaces, (channels, history)) = tokio::try_join!(account, spaces, listed)?;
         let account = account.into_inner().account;
+        let spaces = spaces.into_inner();
         Ok(Found {
             account: account.ok_or_else(|| Status::internal("auth sent no account"))?,
-            spaces: spaces.into_inner().spaces,
+            spaces: Listed {
+                page: spaces.spaces,
+                next: spaces.next_page_token,
+            },
             channels,
             history,
         })
@@ -223,10 +239,12 @@ impl Start {
         let shown = found.history.iter().flat_map(|history| &history.messages);
         let last = found
             .channels
+            .page
             .iter()
             .filter_map(|channel| channel.last_message.as_ref());
         let channels = found
             .channels
+            .page
             .iter()
             .filter_map(|state| state.channel.as_ref());
         let people = channels

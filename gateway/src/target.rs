@@ -116,6 +116,13 @@ impl<'a> Target<'a> {
         !self.is_public_rpc() || self.rpc_path() == Some(START)
     }
 
+    /// Whether it is refused without an access token.
+    pub(crate) fn needs_token(&self) -> bool {
+        matches!(self, Self::Rpc(_) | Self::Rest(_))
+            && !self.is_public_rpc()
+            && !self.is_client_stream()
+    }
+
     /// Whether the client sends as long as it likes.
     pub(crate) fn is_client_stream(&self) -> bool {
         match self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guildhall_kernel::{Clock, Role, SessionId, SpaceId, UserId};
+use guildhall_kernel::{Clock, SessionId, SpaceId, UserId};
 
 use crate::{
     AuthError,
@@ -44,12 +44,12 @@ impl Rights {
         ))
     }
 
-    /// The role of a user in a living space, and the kind of that.
-    pub(crate) async fn role(
+    /// The place of a user in a living space, and the kind of that.
+    pub(crate) async fn place(
         &self,
         user: UserId,
         id: SpaceId,
-    ) -> Result<(Option<Role>, Option<SpaceKind>, u64), AuthError> {
+    ) -> Result<(Option<Membership>, Option<SpaceKind>, u64), AuthError> {
         let read = self.store.entities().read();
         let as_of = change::head(read).await?;
         let Some(found) = space::load(read, id).await?.filter(Space::lives) else {
@@ -57,7 +57,7 @@ impl Rights {
         };
         let place = space::membership(read, id, user).await?;
         Ok((
-            place.and_then(|place| place.present()),
+            place.filter(|place| place.left_at.is_none()),
             Some(found.kind),
             as_of,
         ))

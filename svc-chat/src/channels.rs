@@ -5,7 +5,8 @@ use std::sync::Arc;
 use guildhall_kernel::{
     ChannelId, Clock, FieldFault, Ids, Key, Listed, Page, SpaceId, UserId, page::BadToken,
 };
-use guildhall_mesh::Caller;
+use guildhall_mesh::{Caller, access::Access};
+use tracing::warn;
 
 use crate::{
     error::ChatError,
@@ -20,6 +21,8 @@ pub struct Channels {
     pub store: Arc<ChannelStore>,
     /// Who keeps the spaces.
     pub auth: Auth,
+    /// Who is where, as far as this process knows.
+    pub access: Access,
     /// For the times of changes.
     pub clock: Arc<dyn Clock>,
     /// For the ids of new channels.
@@ -58,6 +61,10 @@ impl Channels {
             .ensure_direct_space(&caller.call, people.space(), people.all())
             .await
             .map_err(|error| as_named(error, people.all(), others))?;
+        // So that the opener's list has it at once. Without it the list has it when the change is heard.
+        if let Err(error) = self.access.catch_up().await {
+            warn!(%error, "access changes cannot be asked for");
+        }
         let channel = Channel {
             id: people.channel(),
             space: people.space(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use guildhall_kernel::{Failure, FieldFault, Kind};
-use guildhall_mesh::{Reason, Reasoned};
+use guildhall_mesh::{Reason, Reasoned, access::Refused};
 use tonic::Status;
 
 use crate::store::StoreError;
@@ -47,6 +47,9 @@ pub enum ChatError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nobody can say who is where.
+    #[error(transparent)]
+    Rights(#[from] Refused),
     /// Auth did not answer.
     #[error("a part of the hall does not answer just now")]
     AuthAway(#[source] Status),
@@ -81,6 +84,7 @@ impl Failure for ChatError {
                 }
                 StoreError::Broken(_) => Kind::Internal,
             },
+            Self::Rights(refused) => refused.kind(),
             Self::AuthAway(_) => Kind::Unavailable,
             Self::AuthRefused(_) => Kind::Internal,
         }
@@ -99,6 +103,7 @@ impl Failure for ChatError {
             | Self::MessageDeleted
             | Self::TooFarBack
             | Self::Store(_)
+            | Self::Rights(_)
             | Self::AuthAway(_)
             | Self::AuthRefused(_) => return Vec::new(),
         };
@@ -125,6 +130,7 @@ impl Reasoned for ChatError {
                 StoreError::Refused(_) => Reason::StoreRefused,
                 StoreError::Broken(_) => Reason::Unspecified,
             },
+            Self::Rights(refused) => refused.reason(),
             Self::AuthAway(_) => Reason::Busy,
             Self::AuthRefused(_) => Reason::Unspecified,
         }

@@ -1,18 +1,15 @@
 //! Many channels at once, each with how far it has come.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use guildhall_kernel::{ChannelId, Listed, Page, SpaceId, Time, UserId};
-use guildhall_mesh::{Call, Caller};
+use guildhall_mesh::{Caller, access::Access};
 
 use crate::{
     answer,
+    arrivals::Arrivals,
     error::ChatError,
     model::{Channel, ChannelKind, ChannelState, Epoch, Head, Mark, Seq},
-    peers::Auth,
     store::{ChannelStore, Newest, Timeline},
 };
 
@@ -22,8 +19,10 @@ pub struct Feed {
     pub store: Arc<ChannelStore>,
     /// Their logs.
     pub timeline: Arc<dyn Timeline>,
-    /// Who knows who is where, and since when.
-    pub auth: Auth,
+    /// Who is where.
+    pub access: Access,
+    /// How far people have read.
+    pub arrivals: Arc<Arrivals>,
 }
 
 /// A channel and how far it has come, for the live feed.
@@ -58,8 +57,8 @@ impl Feed {
             .after_array()
             .map_err(|wrong| ChatError::field("page_token", wrong))?
             .map(Activity::from_bytes);
-        let joined = self.auth.joined(&caller.call, caller.user).await?;
-        let spaces: Vec<_> = joined.keys().copied().collect();
+        let seats = self.access.seats(caller.user).await?;
+        let spaces: Vec<_> = seats.keys().copied().collect();
         let kinds = if kinds.is_empty() {
             &ChannelKind::ALL
         } else {
@@ -78,8 +77,7 @@ impl Feed {
         let mut listed = page.cut(states, |state| Activity::of(state).bytes().to_vec());
 
         let channels = listed.items.iter().map(|state| &state.channel);
-        let asked = since(&joined, channels);
-        let marks = self.timeline.marks(caller.user, &asked).await?;
+        let marks = self.arrivals.marks(caller.user, channels).await?;
         for (state, read) in listed.items.iter_mut().zip(marks) {
             state.read = read;
         }
@@ -89,7 +87,6 @@ impl Feed {
     /// The living channels of some spaces and some channels by id, each once, with the marks of one reader where one is given.
     pub async fn heads(
         &self,
-        call: &Call,
         reader: Option<UserId>,
         spaces: &[SpaceId],
         ids: &[ChannelId],
@@ -108,11 +105,7 @@ impl Feed {
         let ids: Vec<_> = channels.iter().map(|channel| channel.id).collect();
         // The marks first: a mark is never above its head then.
         let marks = match reader {
-            Some(reader) => {
-                let joined = self.auth.joined(call, reader).await?;
-                let asked = since(&joined, &channels);
-                self.timeline.marks(reader, &asked).await?
-            }
+            Some(reader) => self.arrivals.marks(reader, &channels).await?,
             None => vec![Mark::default(); ids.len()],
         };
         let newest = self.timeline.heads(&ids).await?;
@@ -137,19 +130,6 @@ impl Feed {
         };
         Ok(channels.into_iter().zip(newest).map(state).collect())
     }
-}
-
-/// Since when a reader may read each channel; from the beginning where auth knows no place of theirs.
-fn since<'a>(
-    joined: &HashMap<SpaceId, Time>,
-    channels: impl IntoIterator<Item = &'a Channel>,
-) -> Vec<(ChannelId, Time)> {
-    let beginning = Time::from_micros(i64::MIN);
-    let came = |space| joined.get(space).copied().unwrap_or(beginning);
-    channels
-        .into_iter()
-        .map(|channel| (channel.id, came(&channel.space)))
-        .collect()
 }
 
 /// The place of a channel among the caller's: when it was last active, and its id among those of the same instant.

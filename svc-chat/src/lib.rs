@@ -1,8 +1,8 @@
 //! Channels and their timelines.
 //!
-//! To be read in this order: [`model`] are the values; [`channels`], [`messages`], [`reads`] and [`feed`] are the rules; [`spaces`] is
-//! what chat does when it hears of a change in a space, [`peers`] whom it asks; [`store`] is what is kept and how; [`event`] is what is
-//! told; `grpc` is how it is called; [`build`] puts it together.
+//! To be read in this order: [`model`] are the values; [`channels`], [`messages`], [`reads`], [`arrivals`] and [`feed`] are the
+//! rules; [`spaces`] is what chat does when it hears of a change in a space, [`peers`] whom it asks; [`store`] is what is kept and
+//! how; [`event`] is what is told; `grpc` is how it is called; [`build`] puts it together.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -27,6 +27,7 @@ use tonic::service::Routes;
 use tracing::{info, warn};
 
 mod answer;
+pub mod arrivals;
 pub mod channels;
 pub mod config;
 pub mod error;
@@ -41,6 +42,7 @@ pub mod reads;
 pub mod spaces;
 pub mod store;
 
+use arrivals::Arrivals;
 use channels::Channels;
 use config::ChatSettings;
 use feed::Feed;
@@ -131,29 +133,37 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     let timeline: Arc<dyn Timeline> = engine.clone();
 
     // The rules.
-    let auth = Auth::new(auth);
+    let arrivals = Arc::new(Arrivals {
+        store: store.clone(),
+        timeline: timeline.clone(),
+        access: access.clone(),
+    });
     let channels = Arc::new(Channels {
         store: store.clone(),
-        auth: auth.clone(),
+        auth: Auth::new(auth),
+        access: access.clone(),
         clock: clock.clone(),
         ids: ids.clone(),
     });
     let messages = Arc::new(Messages {
         store: store.clone(),
         timeline: timeline.clone(),
+        arrivals: arrivals.clone(),
         clock: clock.clone(),
     });
     let reads = Arc::new(Reads {
         store: store.clone(),
         timeline: timeline.clone(),
+        arrivals: arrivals.clone(),
         bus: bus.clone(),
         clock: clock.clone(),
         ids: ids.clone(),
     });
     let feed = Arc::new(Feed {
         store: store.clone(),
-        timeline: timeline.clone(),
-        auth,
+        timeline,
+        access: access.clone(),
+        arrivals: arrivals.clone(),
     });
 
     // How they are called.
@@ -182,7 +192,7 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     relay(&tasks, message_events.clone(), bus);
     let spaces = Spaces {
         store: store.clone(),
-        timeline,
+        arrivals,
     };
     follow(&tasks, auth_events, spaces::READER, spaces);
     prune(&tasks, store.clone(), clock);

@@ -8,6 +8,7 @@ use metrics::counter;
 
 use crate::{
     answer,
+    arrivals::Arrivals,
     channels::living,
     error::ChatError,
     model::{Draft, Epoch, Head, Message, MessageId, NewMessage, Rev, Text},
@@ -22,6 +23,8 @@ pub struct Messages {
     pub store: Arc<ChannelStore>,
     /// The logs.
     pub timeline: Arc<dyn Timeline>,
+    /// Where newcomers begin.
+    pub arrivals: Arc<Arrivals>,
     /// For the times of changes.
     pub clock: Arc<dyn Clock>,
 }
@@ -55,7 +58,8 @@ impl Messages {
     /// Adds a message to a channel and moves its author's read mark to it. Posting again with the same key returns the first message.
     #[tracing::instrument(name = "chat.post", skip_all, fields(channel = %new.channel))]
     pub async fn post(&self, caller: &Caller, new: NewMessage) -> Result<Message, ChatError> {
-        living(&self.store, new.channel).await?;
+        let space = living(&self.store, new.channel).await?.space;
+        self.arrivals.settle(caller.user, space).await?;
         let draft = Draft {
             author: caller.user,
             text: new.text,

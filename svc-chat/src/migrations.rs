@@ -4,6 +4,7 @@ use guildhall_store::outbox::{CountOutbox, CreateOutbox};
 use sea_orm_migration::prelude::*;
 
 mod m0001_channel;
+mod m0002_arrival;
 
 /// Every change, in order.
 pub(crate) struct Migrations;
@@ -14,6 +15,7 @@ impl MigratorTrait for Migrations {
         vec![
             Box::new(CreateOutbox),
             Box::new(m0001_channel::CreateChannel),
+            Box::new(m0002_arrival::CreateArrival),
             Box::new(CountOutbox),
         ]
     }

@@ -1,8 +1,6 @@
 //! The services that chat asks: `svc-auth`, and none else.
 
-use std::collections::HashMap;
-
-use guildhall_kernel::{FieldFault, SpaceId, Time, UserId};
+use guildhall_kernel::{FieldFault, SpaceId, UserId};
 use guildhall_mesh::{Call, Link};
 use guildhall_proto::auth::v1::{self as pb, access_service_client::AccessServiceClient};
 use tonic::{Code, Status};
@@ -60,30 +58,6 @@ impl Auth {
         };
         let answer = self.client(call).get_role(request).await.map_err(refused)?;
         Ok(answer.into_inner().kind() == pb::SpaceKind::Direct)
-    }
-
-    /// The living spaces of a user, and since when they have been there.
-    ///
-    /// # Errors
-    /// That auth is away.
-    pub async fn joined(
-        &self,
-        call: &Call,
-        user: UserId,
-    ) -> Result<HashMap<SpaceId, Time>, ChatError> {
-        let request = pb::ListRolesRequest {
-            user_id: user.to_string(),
-        };
-        let answer = self.client(call).list_roles(request).await;
-        let places = answer.map_err(refused)?.into_inner().roles;
-        let since = places.iter().filter_map(|place| {
-            let at = place.joined_at.as_ref()?;
-            Some((
-                SpaceId::parse(&place.space_id).ok()?,
-                Time::from_parts(at.seconds, at.nanos)?,
-            ))
-        });
-        Ok(since.collect())
     }
 
     fn client(&self, call: &Call) -> AccessServiceClient<Link> {

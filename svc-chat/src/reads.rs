@@ -7,6 +7,7 @@ use guildhall_mesh::{Bus, Caller};
 use tracing::warn;
 
 use crate::{
+    arrivals::Arrivals,
     channels::living,
     error::ChatError,
     event,
@@ -20,6 +21,8 @@ pub struct Reads {
     pub store: Arc<ChannelStore>,
     /// Where the marks are.
     pub timeline: Arc<dyn Timeline>,
+    /// Where newcomers begin.
+    pub arrivals: Arc<Arrivals>,
     /// Where it is told that somebody read on.
     pub bus: Arc<dyn Bus>,
     /// For the times of events.
@@ -37,10 +40,11 @@ impl Reads {
         channel: ChannelId,
         id: MessageId,
     ) -> Result<Moved, ChatError> {
-        living(&self.store, channel).await?;
+        let space = living(&self.store, channel).await?.space;
         if id.channel != channel || self.timeline.message(id).await?.is_none() {
             return Err(ChatError::NoSuchMessage);
         }
+        self.arrivals.settle(caller.user, space).await?;
         let moved = self
             .timeline
             .mark_read(channel, caller.user, id.seq, self.clock.now())

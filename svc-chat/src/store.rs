@@ -10,7 +10,7 @@ mod journal;
 pub mod sqlite;
 pub mod timeline;
 
-pub use channels::{ChannelStore, Created, Deleted, Updated};
+pub use channels::{CameAt, ChannelStore, Created, Deleted, Updated};
 pub use journal::ChannelJournal;
 pub use timeline::{Appended, Changed, Changes, History, Moved, Newest, Place, Timeline};
 

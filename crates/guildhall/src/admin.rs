@@ -7,12 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Subcommand;
 use console::Term;
-use guildhall_kernel::{SystemClock, SystemIds};
+use guildhall_kernel::{Failure as _, SystemClock, SystemIds};
 use guildhall_store::{FolderLock, Home};
 use secrecy::SecretString;
+use svc_auth::AuthError;
 
 use crate::{
     screen,
@@ -54,6 +55,10 @@ fn password(settings: &Settings, user: &str) -> anyhow::Result<()> {
         }
         Home::Schema(_) => None,
     };
+    let place = match &home {
+        Home::File(_) => format!("in {}: check --data", settings.data.display()),
+        Home::Schema(_) => "in the database of postgres.url: check the setting".to_owned(),
+    };
     let password = new_password()?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -66,12 +71,33 @@ fn password(settings: &Settings, user: &str) -> anyhow::Result<()> {
         let hall = svc_auth::admin::Admin::open(&home, &settings.auth, clock, ids).await?;
         let set = hall.set_password(user, password).await;
         hall.close().await;
-        set.with_context(|| format!("{user} keeps the old password"))
+        set.map_err(|refused| why(user, &place, refused))
     })?;
     screen::say(format_args!(
         "{user} has a new password; all sessions were ended"
     ));
     Ok(())
+}
+
+/// Why somebody keeps the old password, and what to do.
+fn why(user: &str, place: &str, refused: AuthError) -> anyhow::Error {
+    if let AuthError::NotFound(_) = refused {
+        return anyhow!(
+            "{user}: no such account {place}, and give the username or the e-mail address"
+        );
+    }
+    let faults = refused.faults();
+    if faults.is_empty() {
+        return anyhow!(refused).context(format!("{user} keeps the old password"));
+    }
+    let told: Vec<_> = faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.field, fault.description))
+        .collect();
+    anyhow!(
+        "{user} keeps the old password: {}; choose another one and run it again",
+        told.join("; ")
+    )
 }
 
 /// Asks for the password, or reads it where nobody can be asked. It never stands on the command line, where others could read it.

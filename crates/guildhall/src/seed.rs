@@ -1,7 +1,7 @@
 //! `guildhall seed`: a small team in a running hall, made through the public API as its people would.
 //!
 //! Repeating it changes nothing: people who are there sign in, and everything else goes by keys. [`story`] is what is told,
-//! [`client`] how.
+//! [`client`] how, [`way`] leads to the hall.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -13,6 +13,7 @@ use crate::screen;
 
 mod client;
 mod story;
+mod way;
 
 use client::{Person, Way};
 use story::{CHANNELS, DIRECT, PEOPLE, TEAM};

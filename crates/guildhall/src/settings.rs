@@ -113,7 +113,8 @@ impl Settings {
         self.postgres.home(&self.data, service)
     }
 
-    /// Judges what no single value shows.
+    /// Judges everything that can be told without making, opening or asking anything: what passes here may fail by the machine
+    /// only. `serve` and `doctor` both ask here, before they do anything else.
     fn check(&self) -> Result<(), BadSettings> {
         if self.data.as_os_str().is_empty() {
             return Err(BadSettings::new("data", "names no folder"));
@@ -126,9 +127,12 @@ impl Settings {
             );
             return Err(BadSettings::new("admin_listen", wrong));
         }
+        self.gateway.check()?;
+        self.limits.check()?;
         self.postgres.check()?;
         self.nats.check()?;
-        self.auth.check()
+        self.auth.check()?;
+        self.telemetry.check()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What this process knows of rights: verified tokens, living sessions, roles.
+//! What this process knows of rights: verified tokens, living sessions, seats in spaces.
 //!
 //! `svc-auth` is the one authority. It numbers every change of membership, role and session; this cache asks it for what it does
 //! not know, hears of changes by the bus, asks for them every 2 s besides, and forgets what they touch. When the authority is out
@@ -31,10 +31,13 @@ use crate::{
 
 mod refused;
 mod remote;
+mod seats;
 mod source;
 
 pub use refused::Refused;
 pub use remote::LinkSource;
+use seats::Memory;
+pub use seats::{Seat, Seats};
 pub use source::{Changes, Source};
 
 /// How often changes and keys are asked for when nothing rings.
@@ -51,7 +54,7 @@ crate::settings! {
     pub struct AccessSettings {
         /// How long known rights hold when auth does not answer, in seconds.
         pub grace_seconds: u64 = 60,
-        /// How many tokens, sessions and roles are remembered, each.
+        /// How many tokens, sessions, single roles and people with all their roles are remembered, each.
         pub remembered: usize = 100_000,
     }
 }
@@ -83,8 +86,7 @@ struct Inner {
     /// Sessions known to live -> whose. Absent: ask. Every end is told as a change, also where only its time has come, so none is kept
     /// here.
     sessions: Cache<SessionId, UserId>,
-    /// Known roles, and the absence of one is not kept. Absent: ask.
-    roles: Cache<(UserId, SpaceId), Role>,
+    seats: Memory,
     /// The number of the last change applied.
     applied: AtomicU64,
     /// Uptime in milliseconds when the source last answered.
@@ -112,7 +114,7 @@ impl Access {
             keys_text: Mutex::default(),
             tokens: Cache::new(settings.remembered),
             sessions: Cache::new(settings.remembered),
-            roles: Cache::new(settings.remembered),
+            seats: Memory::new(settings.remembered),
             applied: AtomicU64::new(0),
             heard,
             catching_up: Mutex::new(()),
@@ -177,27 +179,48 @@ impl Access {
     /// # Errors
     /// [`Refused::Unknown`] where auth does not answer and what was known is too old.
     pub async fn role(&self, user: UserId, space: SpaceId) -> Result<Option<Role>, Refused> {
-        if self.is_fresh()
-            && let Some(role) = self.inner.roles.get(&(user, space))
-        {
-            return Ok(Some(role));
-        }
-        let (role, as_of) = self.ask(self.inner.source.role(user, space)).await?;
-        if let Some(role) = role {
-            self.inner.roles.insert((user, space), role);
-            if self.inner.applied.load(Ordering::SeqCst) > as_of {
-                self.inner.roles.remove(&(user, space));
-            }
-        }
-        Ok(role)
+        Ok(self.seat(user, space).await?.map(|seat| seat.role))
     }
 
-    /// All spaces of a user with the user's roles, always asked anew.
+    /// The seat of a user in a space; `None` where they have none or the space is gone.
     ///
     /// # Errors
-    /// [`Refused::Unknown`] where auth does not answer.
-    pub async fn roles(&self, user: UserId) -> Result<Vec<(SpaceId, Role)>, Refused> {
-        Ok(self.ask(self.inner.source.roles(user)).await?.0)
+    /// [`Refused::Unknown`] where auth does not answer and what was known is too old.
+    pub async fn seat(&self, user: UserId, space: SpaceId) -> Result<Option<Seat>, Refused> {
+        let inner = &*self.inner;
+        if self.is_fresh()
+            && let Some(seat) = inner.seats.seat(user, space)
+        {
+            return Ok(Some(seat));
+        }
+        let (seat, as_of) = self.ask(inner.source.seat(user, space)).await?;
+        if let Some(seat) = seat {
+            inner.seats.keep(user, space, seat);
+            if inner.applied.load(Ordering::SeqCst) > as_of {
+                inner.seats.forget(user, space);
+            }
+        }
+        Ok(seat)
+    }
+
+    /// All seats of a user. A seat taken elsewhere a moment ago may be missing until its change is applied here.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`] where auth does not answer and what was known is too old.
+    pub async fn seats(&self, user: UserId) -> Result<Arc<Seats>, Refused> {
+        let inner = &*self.inner;
+        if self.is_fresh()
+            && let Some(seats) = inner.seats.seats(user)
+        {
+            return Ok(seats);
+        }
+        let (seats, as_of) = self.ask(inner.source.seats(user)).await?;
+        let seats: Arc<Seats> = Arc::new(seats.into_iter().collect());
+        inner.seats.keep_all(user, seats.clone());
+        if inner.applied.load(Ordering::SeqCst) > as_of {
+            inner.seats.forget_all(user);
+        }
+        Ok(seats)
     }
 
     /// Hears every change from now on, after it was applied here.
@@ -219,7 +242,7 @@ impl Access {
             self.mark_heard();
             if news.reset || news.head < after {
                 inner.applied.store(news.head, Ordering::SeqCst);
-                inner.roles.clear();
+                inner.seats.clear();
                 inner.sessions.clear();
                 // No watcher is fine: nobody listens then.
                 let _ = inner.watchers.send(Watched::Everything);
@@ -246,12 +269,12 @@ impl Access {
                     .as_ref()
                     .and_then(|user| UserId::parse(&user.id).ok());
                 if let (Some(user), Ok(space)) = (user, SpaceId::parse(&member.space_id)) {
-                    inner.roles.remove(&(user, space));
+                    inner.seats.forget(user, space);
                 }
             }
             Some(What::SpaceDeleted(gone)) => {
                 if let Ok(space) = SpaceId::parse(&gone.space_id) {
-                    inner.roles.retain(|(_, of), _| *of != space);
+                    inner.seats.forget_space(space);
                 }
             }
             Some(What::SessionEnded(ended)) => {

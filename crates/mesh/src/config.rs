@@ -7,8 +7,9 @@ use std::path::Path;
 
 use figment::{
     Figment, Metadata, Profile, Provider,
+    error::Kind,
     providers::{Env, Format as _, Serialized, Toml},
-    value::{Dict, Map},
+    value::{Dict, Map, Value},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -46,6 +47,10 @@ const OTHERS: [&str; 8] = [
 /// What defaults and flags are called where an origin is told.
 const DEFAULT: &str = "default";
 const FLAG: &str = "command line";
+/// Where every setting can be looked up.
+const LISTED: &str = "`guildhall config --example` lists all of them";
+/// How alike two names are, from 0 to 1, of which one may be a slip of the other.
+const ALIKE: f64 = 0.6;
 
 /// Reads the settings `S`. `file` must exist where it is given; `flags` are what the command line said, absent keys left out.
 ///
@@ -82,7 +87,7 @@ where
         .merge(Env::prefixed(PREFIX).ignore(&OTHERS).split(DOT))
         .merge(Called(FLAG, Serialized::defaults(flags)));
     let settings = figment.extract().map_err(|error| BadSettings {
-        text: explain(error),
+        text: explain(error, &known(&S::default())),
     })?;
     Ok((settings, Origins { figment }))
 }
@@ -110,8 +115,26 @@ fn origin(metadata: &Metadata, key: &[&str]) -> String {
             .file_path()
             .map_or_else(|| source.to_string(), |file| file.display().to_string()),
         None if [DEFAULT, FLAG].contains(&metadata.name.as_ref()) => metadata.name.to_string(),
-        None => format!("{PREFIX}{}", key.join(DOT).to_ascii_uppercase()),
+        None => variable(&key.join(".")),
     }
+}
+
+/// The variable that sets a key, as it is written; or one that sets a part of it, or the whole that it is a part of.
+fn variable(key: &str) -> String {
+    let within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let sets_it = |name: &String| {
+        let set = name.to_ascii_uppercase();
+        let set = set.strip_prefix(PREFIX).unwrap_or_default();
+        let set = set.replace(DOT, ".").to_ascii_lowercase();
+        !set.is_empty() && (within(&set, key) || within(key, &set))
+    };
+    let mut names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names
+        .find(sets_it)
+        .unwrap_or_else(|| format!("{PREFIX}{}", key.replace('.', DOT).to_ascii_uppercase()))
 }
 
 /// A provider under a name that people understand.
@@ -127,23 +150,68 @@ impl<T: Serialize> Provider for Called<T> {
     }
 }
 
-fn explain(error: figment::Error) -> String {
-    let each = error.into_iter().map(|one| {
-        let mut path: Vec<_> = one.path.iter().map(String::as_str).collect();
-        // An unknown key stands in the error, not in its path.
-        if let figment::error::Kind::UnknownField(key, _) = &one.kind {
-            path.push(key);
+/// The keys of all settings and of their sections.
+fn known(defaults: &impl Serialize) -> Vec<String> {
+    let mut keys = Vec::new();
+    if let Ok(Value::Dict(_, all)) = Value::serialize(defaults) {
+        add_keys("", &all, &mut keys);
+    }
+    keys
+}
+
+fn add_keys(section: &str, settings: &Dict, keys: &mut Vec<String>) {
+    for (name, value) in settings {
+        let key = format!("{section}{name}");
+        if let Value::Dict(_, inner) = value {
+            add_keys(&format!("{key}."), inner, keys);
         }
+        keys.push(key);
+    }
+}
+
+fn explain(error: figment::Error, known: &[String]) -> String {
+    let each = error.into_iter().map(|one| {
+        // The path of an unknown key ends with that key.
+        let path: Vec<_> = one.path.iter().map(String::as_str).collect();
+        let key = path.join(".");
         let place = one.metadata.as_ref();
         let place = place.map(|metadata| format!(" (from {})", origin(metadata, &path)));
-        format!(
-            "setting {}: {}{}",
-            path.join("."),
-            one.kind,
-            place.unwrap_or_default()
-        )
+        let wrong = wrong(&one.kind, &key, known);
+        format!("setting {key}{}: {wrong}", place.unwrap_or_default())
     });
     each.collect::<Vec<_>>().join("\n")
+}
+
+/// What is wrong, and what to do.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library says the others well enough"
+)]
+fn wrong(kind: &Kind, key: &str, known: &[String]) -> String {
+    match kind {
+        Kind::UnknownField(..) => match nearest(key, known) {
+            Some(near) => format!("there is no such setting; is {near} meant? {LISTED}"),
+            None => format!("there is no such setting; {LISTED}"),
+        },
+        Kind::UnknownVariant(found, allowed) => {
+            format!("must be {}, not {found}", allowed.join(" or "))
+        }
+        kind => kind.to_string(),
+    }
+}
+
+/// The known key that this one may be a slip of: by its name, those of its own section first.
+fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a str> {
+    let parts = |key: &'a str| key.rsplit_once('.').unwrap_or(("", key));
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let alike = known.iter().map(|known| {
+        let (of, known_name) = parts(known);
+        let likeness = strsim::normalized_damerau_levenshtein(name, known_name);
+        (likeness, of == section, known)
+    });
+    let alike = alike.filter(|(likeness, _, _)| *likeness >= ALIKE);
+    let best = alike.max_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+    best.map(|(_, _, known)| known.as_str())
 }
 
 /// One setting, for people.
@@ -245,17 +313,33 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_by_name_with_its_file() {
-        let file = file("[section]\nsise = 8\n");
+    fn an_unknown_key_is_refused_by_name_with_its_file_and_what_may_be_meant() {
+        for (text, key, advice) in [
+            (
+                "[section]\nsise = 8\n",
+                "section.sise",
+                "is section.size meant?",
+            ),
+            ("size = 8\n", "size", "is section.size meant?"),
+            ("[sections]\nsize = 8\n", "sections", "is section meant?"),
+            (
+                "[section]\nsection = 8\n",
+                "section.section",
+                "is section meant?",
+            ),
+            ("[section]\nbell = 8\n", "section.bell", LISTED),
+        ] {
+            let file = file(text);
 
-        let error = load::<All>(Some(file.path()), serde_json::json!({}))
-            .expect_err("refused")
-            .to_string();
+            let error = load::<All>(Some(file.path()), serde_json::json!({}))
+                .expect_err("refused")
+                .to_string();
 
-        assert!(
-            error.contains("sise") && error.contains(&file.path().display().to_string()),
-            "{error}"
-        );
+            let told = format!("setting {key} (from {}): ", file.path().display());
+            assert!(error.starts_with(&told), "{error}");
+            assert!(error.contains(advice) && error.contains(LISTED), "{error}");
+            assert_eq!(error.matches('`').count(), 2, "{error}");
+        }
     }
 
     #[test]

@@ -29,7 +29,10 @@ use crate::{
     telemetry,
 };
 
+mod faults;
 mod message;
+
+pub use faults::faults;
 
 use message::Received;
 
@@ -297,7 +300,8 @@ pub fn bad_field(field: &str, description: &str) -> Status {
     )
 }
 
-fn missing_token() -> Status {
+/// The answer to a call without a token where one is needed.
+pub fn missing_token() -> Status {
     refusal(
         Kind::Unauthenticated,
         Reason::TokenMissing,

@@ -47,6 +47,27 @@ pub enum LogFormat {
     Json,
 }
 
+impl TelemetrySettings {
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// [`BadSettings`] names the setting and says what it may be.
+    pub fn check(&self) -> Result<(), BadSettings> {
+        self.filter()?;
+        trace::check(self)
+    }
+
+    fn filter(&self) -> Result<EnvFilter, BadSettings> {
+        let filter = EnvFilter::builder().parse(&self.log);
+        filter.map_err(|error| {
+            let wrong = format!(
+                "{error}; it is a level (error, warn, info, debug, trace), or levels by module as in \"info,guildhall_mesh=debug\""
+            );
+            BadSettings::new("telemetry.log", wrong)
+        })
+    }
+}
+
 /// The running telemetry of a process.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -97,9 +118,7 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder()
-        .parse(&settings.log)
-        .map_err(|error| BadSettings::new("telemetry.log", error))?;
+    let filter = settings.filter()?;
     let lines = fmt::layer().with_writer(writer).with_timer(ByClock(clock));
     let lines = match settings.log_format {
         LogFormat::Human if std::io::stderr().is_terminal() => lines.boxed(),

@@ -7,10 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use guildhall_kernel::{Clock, Ids, Role, SessionId, SpaceId, UserId};
+use guildhall_kernel::{Clock, Ids, Role, SessionId, SpaceId, Time, UserId};
 use guildhall_mesh::{
     Call, Caller, Link,
-    access::{Access, AccessSettings, Changes, Source},
+    access::{Access, AccessSettings, Changes, Seat, Source},
 };
 use guildhall_proto::auth::v1::{
     AccessChange, MemberChanged, SessionEnded, SpaceDeleted, User, access_change::What,
@@ -32,7 +32,7 @@ pub struct Rights {
 #[derive(Default)]
 struct Known {
     sessions: HashMap<SessionId, UserId>,
-    roles: HashMap<(UserId, SpaceId), Role>,
+    seats: HashMap<(UserId, SpaceId), Seat>,
     changes: Vec<AccessChange>,
     away: bool,
 }
@@ -117,13 +117,23 @@ impl Rights {
         space
     }
 
-    /// Gives a role in a space, or takes it away.
+    /// Gives a role in a space, or takes it away. Who is new counts as there from the beginning.
     pub fn set_role(&self, user: UserId, space: SpaceId, role: Option<Role>) {
+        self.seat(user, space, role, Seat::BEGINNING);
+    }
+
+    /// Lets somebody into a space at an instant.
+    pub fn let_in(&self, user: UserId, space: SpaceId, role: Role, since: Time) {
+        self.seat(user, space, Some(role), since);
+    }
+
+    fn seat(&self, user: UserId, space: SpaceId, role: Option<Role>, since: Time) {
         let mut known = self.known();
-        let before = match role {
-            Some(role) => known.roles.insert((user, space), role),
-            None => known.roles.remove(&(user, space)),
-        };
+        let before = known.seats.remove(&(user, space));
+        if let Some(role) = role {
+            let since = before.map_or(since, |before| before.since);
+            known.seats.insert((user, space), Seat { role, since });
+        }
         let user = User {
             id: user.to_string(),
             ..User::default()
@@ -141,7 +151,7 @@ impl Rights {
     /// Ends everybody's rights in a space.
     pub fn delete_space(&self, space: SpaceId) {
         let mut known = self.known();
-        known.roles.retain(|(_, of), _| *of != space);
+        known.seats.retain(|(_, of), _| *of != space);
         known.tell(What::SpaceDeleted(SpaceDeleted {
             space_id: space.to_string(),
         }));
@@ -202,16 +212,15 @@ impl Source for Rights {
         Ok((known.sessions.get(&session) == Some(&user), known.head()))
     }
 
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status> {
+    async fn seat(&self, user: UserId, space: SpaceId) -> Result<(Option<Seat>, u64), Status> {
         let known = self.ask()?;
-        Ok((known.roles.get(&(user, space)).copied(), known.head()))
+        Ok((known.seats.get(&(user, space)).copied(), known.head()))
     }
 
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
+    async fn seats(&self, user: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status> {
         let known = self.ask()?;
-        let mine = known.roles.iter().filter(|((of, _), _)| *of == user);
-        let mut mine: Vec<_> = mine.map(|((_, space), role)| (*space, *role)).collect();
-        mine.sort_unstable();
+        let mine = known.seats.iter().filter(|((of, _), _)| *of == user);
+        let mine: Vec<_> = mine.map(|((_, space), seat)| (*space, *seat)).collect();
         Ok((mine, known.head()))
     }
 

@@ -19,17 +19,9 @@ use crate::config::GatewaySettings;
 /// # Errors
 /// [`BadSettings`] names the setting whose file does not serve.
 pub(super) fn acceptor(settings: &GatewaySettings) -> Result<Option<TlsAcceptor>, BadSettings> {
-    let (cert, key) = (settings.tls_cert.as_str(), settings.tls_key.as_str());
-    match (cert.is_empty(), key.is_empty()) {
-        (true, true) => return Ok(None),
-        (false, true) => {
-            return Err(bad("tls_key", "is needed beside gateway.tls_cert"));
-        }
-        (true, false) => {
-            return Err(bad("tls_cert", "is needed beside gateway.tls_key"));
-        }
-        (false, false) => {}
-    }
+    let Some((cert, key)) = settings.tls_files()? else {
+        return Ok(None);
+    };
     let chain = certificates(Path::new(cert)).map_err(|why| bad("tls_cert", why))?;
     let key = PrivateKeyDer::from_pem_file(key)
         .map_err(|why| bad("tls_key", format!("no key can be read from {key}: {why}")))?;

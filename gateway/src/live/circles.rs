@@ -39,8 +39,8 @@ impl Circles {
             return Ok(spaces);
         }
         let before = self.changes.load(Ordering::SeqCst);
-        let roles = self.access.roles(user).await?;
-        let spaces: Arc<HashSet<_>> = Arc::new(roles.into_iter().map(|(space, _)| space).collect());
+        let seats = self.access.seats(user).await?;
+        let spaces: Arc<HashSet<_>> = Arc::new(seats.keys().copied().collect());
         self.known.insert(user, spaces.clone());
         if self.changes.load(Ordering::SeqCst) != before {
             self.known.remove(&user);

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use guildhall_kernel::FieldFault;
+use guildhall_mesh::guard::faults;
 use guildhall_proto::live::v1::ClientFrame;
 use prost::Message as _;
 use prost_protovalidate::{Error as Invalid, Validator};
@@ -54,15 +54,8 @@ fn checked(plain: ClientFrame, frame: &DynamicMessage) -> Heard {
     match RULES.validate(frame) {
         Ok(()) => Ok(plain),
         Err(Invalid::Validation(broken)) => {
-            let faults = broken.into_violations();
-            let faults = faults.iter().map(|violation| {
-                let text = match violation.message() {
-                    "" => format!("breaks the rule {}", violation.rule_id()),
-                    text => text.to_owned(),
-                };
-                FieldFault::new(violation.field_path(), text)
-            });
-            Err((plain.id, LiveError::BadFields(faults.collect())))
+            let faults = faults(&FRAME, &broken.into_violations());
+            Err((plain.id, LiveError::BadFields(faults)))
         }
         Err(error) => {
             tracing::error!(%error, "the rules of client frames cannot be checked");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use guildhall_gateway::{GatewaySettings, LimitSettings};
 use guildhall_proto::auth::v1::{
     GetMeRequest, GetMeResponse, account_service_client::AccountServiceClient,
@@ -45,7 +46,7 @@ async fn more_calls_than_the_hall_can_bear_are_refused_at_once() {
     let (status, rest) = problem(rest).await;
     assert_eq!((status, &rest["reason"]), (503, &"REASON_BUSY".into()));
     let grpc = AccountServiceClient::new(hall.channel().await)
-        .get_me(GetMeRequest {})
+        .get_me(hall.signed(GetMeRequest {}))
         .await
         .expect_err("refused");
     assert_eq!(
@@ -166,6 +167,30 @@ async fn what_browsers_ask_before_they_call_counts_against_their_address_like_ev
 }
 
 #[tokio::test]
+async fn nobody_is_waited_for_who_may_not_call_anyhow() {
+    let hall = hall().await;
+    let never_ends = || {
+        let first = Ok::<_, std::io::Error>(vec![b' '; 16]);
+        reqwest::Body::wrap_stream(stream::iter([first]).chain(stream::pending()))
+    };
+
+    for client in [client(), client_h2()] {
+        let answered = client
+            .patch(hall.url("/api/v1/auth/me"))
+            .header("content-type", "application/json")
+            .body(never_ends())
+            .send();
+        let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+        let (status, refused) = problem(answered.expect("at once").expect("answers")).await;
+
+        assert_eq!(
+            (status, &refused["reason"]),
+            (401, &"REASON_TOKEN_MISSING".into())
+        );
+    }
+}
+
+#[tokio::test]
 async fn large_bodies_are_refused_before_anybody_parses_them() {
     let hall = hall().await;
     let patch = |client: reqwest::Client, body: reqwest::Body| {
@@ -191,17 +216,15 @@ async fn large_bodies_are_refused_before_anybody_parses_them() {
             .chunks(100_000)
             .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
             .collect::<Vec<_>>();
-        let streamed = patch(
-            client,
-            reqwest::Body::wrap_stream(futures::stream::iter(pieces)),
-        )
-        .await
-        .expect("answers");
+        let streamed = patch(client, reqwest::Body::wrap_stream(stream::iter(pieces)))
+            .await
+            .expect("answers");
         assert_eq!(problem(streamed).await.0, 413);
     }
 
     let grpc = client_h2()
         .post(hall.url(UPDATE_ME))
+        .bearer_auth(hall.token())
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(vec![0; (1 << 20) + 6])

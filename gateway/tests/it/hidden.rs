@@ -109,6 +109,9 @@ async fn reflection_shows_every_public_service_in_both_versions_and_nothing_else
         let asked = symbol(&hall, &format!("guildhall.auth.v1.{hidden}")).await;
         assert_eq!(asked.expect_err(hidden).code(), Code::NotFound);
     }
+    // What errors carry can be read by who has nothing but reflection.
+    let carried = symbol(&hall, "google.rpc.ErrorInfo").await;
+    assert!(carried.is_ok(), "{carried:?}");
     let shown = symbol(&hall, "guildhall.chat.v1.MessageService").await;
     let Ok(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(files)) = shown
     else {

@@ -9,6 +9,7 @@ use crate::support::{Hall, alice, client, hall, problem};
 
 const REFRESH: &str = "/guildhall.auth.v1.SessionService/Refresh";
 const LIST_CHANNELS: &str = "/guildhall.chat.v1.ChannelService/ListChannels";
+const LIST_SPACES: &str = "/guildhall.auth.v1.SpaceService/ListSpaces";
 const LIST_MESSAGES: &str = "/guildhall.chat.v1.MessageService/ListMessages";
 const BATCH_GET_USERS: &str = "/guildhall.auth.v1.PeopleService/BatchGetUsers";
 
@@ -139,6 +140,39 @@ async fn an_app_gets_everything_that_it_shows_first() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_app_hears_where_its_channels_and_spaces_go_on() {
+    let hall = hall().await;
+    furnish(&hall);
+    let all = start(&hall, &serde_json::json!({}))
+        .bearer_auth(hall.token())
+        .send()
+        .await;
+    let all: serde_json::Value = all.expect("answers").json().await.expect("JSON");
+    let channels = chat::ListChannelsResponse {
+        next_page_token: "more-channels".into(),
+        ..Default::default()
+    };
+    hall.services.answer(LIST_CHANNELS, &channels);
+    let spaces = auth::ListSpacesResponse {
+        next_page_token: "more-spaces".into(),
+        ..Default::default()
+    };
+    hall.services.answer(LIST_SPACES, &spaces);
+
+    let some = start(&hall, &serde_json::json!({}))
+        .bearer_auth(hall.token())
+        .send()
+        .await;
+    let some: serde_json::Value = some.expect("answers").json().await.expect("JSON");
+
+    let tokens = |app: &serde_json::Value| {
+        ["nextChannelsPageToken", "nextSpacesPageToken"].map(|name| app[name].clone())
+    };
+    assert_eq!(tokens(&all), ["", ""]);
+    assert_eq!(tokens(&some), ["more-channels", "more-spaces"]);
 }
 
 #[tokio::test]

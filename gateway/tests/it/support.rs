@@ -103,6 +103,16 @@ impl Hall {
         self.token.clone()
     }
 
+    /// A call of Alice by gRPC.
+    pub(crate) fn signed<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = tonic::Request::new(message);
+        let value = format!("Bearer {}", self.token).parse();
+        request
+            .metadata_mut()
+            .insert("authorization", value.expect("a token is plain text"));
+        request
+    }
+
     /// An access token of Alice that ran out a minute ago.
     pub(crate) fn expired_token(&self) -> String {
         self.expired_token.clone()

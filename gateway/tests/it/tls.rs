@@ -68,9 +68,11 @@ async fn both_versions_of_http_are_offered_and_browsers_are_told_to_stay() {
     let h2 = connect(&hall, &certificate, "h2").await;
     assert_eq!(h2.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut h1 = connect(&hall, &certificate, "http/1.1").await;
-    h1.write_all(b"GET /api/v1/auth/me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await
-        .expect("sends");
+    let request = format!(
+        "GET /api/v1/auth/me HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+        hall.token()
+    );
+    h1.write_all(request.as_bytes()).await.expect("sends");
     let mut answer = String::new();
     // Peers may end a stream without saying so.
     let _ = h1.read_to_string(&mut answer).await;

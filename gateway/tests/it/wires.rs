@@ -216,6 +216,7 @@ async fn an_error_of_a_service_says_the_same_on_every_wire() {
     let (http, rest) = problem(
         client()
             .get(hall.url("/api/v1/auth/me"))
+            .bearer_auth(hall.token())
             .send()
             .await
             .expect("answers"),
@@ -231,7 +232,7 @@ async fn an_error_of_a_service_says_the_same_on_every_wire() {
     );
 
     let grpc = AccountServiceClient::new(hall.channel().await)
-        .get_me(GetMeRequest {})
+        .get_me(hall.signed(GetMeRequest {}))
         .await
         .expect_err("refused");
     assert_eq!(
@@ -241,6 +242,7 @@ async fn an_error_of_a_service_says_the_same_on_every_wire() {
 
     let web = client()
         .post(hall.url(GET_ME))
+        .bearer_auth(hall.token())
         .header("content-type", "application/grpc-web+proto")
         .body(framed(&[]))
         .send()

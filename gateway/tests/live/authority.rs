@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use guildhall_kernel::{Role, SessionId, SpaceId, UserId};
 use guildhall_mesh::{
-    access::{Changes, Source},
+    access::{Changes, Seat, Source},
     token::{AUDIENCE, Claims, ISSUER, TYPE},
 };
 use guildhall_proto::auth::v1::{
@@ -136,24 +136,25 @@ impl Source for Authority {
         Ok((!self.ended.lock().expect("whole").contains(&session), as_of))
     }
 
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status> {
+    async fn seat(&self, user: UserId, space: SpaceId) -> Result<(Option<Seat>, u64), Status> {
         let as_of = self.answer()?;
         Ok((
             self.roles
                 .lock()
                 .expect("whole")
                 .get(&(user, space))
-                .copied(),
+                .map(|role| seat(*role)),
             as_of,
         ))
     }
 
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
+    async fn seats(&self, user: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status> {
         let as_of = self.answer()?;
         let roles = self.roles.lock().expect("whole");
         let own = roles.iter().filter(|((who, _), _)| *who == user);
         Ok((
-            own.map(|((_, space), role)| (*space, *role)).collect(),
+            own.map(|((_, space), role)| (*space, seat(*role)))
+                .collect(),
             as_of,
         ))
     }
@@ -171,5 +172,13 @@ impl Source for Authority {
             head,
             reset: false,
         })
+    }
+}
+
+/// A seat of somebody who was there from the beginning.
+fn seat(role: Role) -> Seat {
+    Seat {
+        role,
+        since: Seat::BEGINNING,
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use guildhall_kernel::{Role, SessionId, SpaceId, UserId};
+use guildhall_kernel::{SessionId, SpaceId, UserId};
 use guildhall_mesh::{
-    access::{self, Changes},
+    access::{self, Changes, Seat},
     status,
 };
 use guildhall_proto::auth::v1::{self as pb, access_service_server::AccessService};
@@ -12,9 +12,9 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Reply,
-    convert::{id, ids, role_in_space, role_number, space_kind},
+    convert::{id, ids, role_in_space, role_number, space_kind, timestamp},
 };
-use crate::{rights::Rights, spaces::Spaces};
+use crate::{model::Membership, rights::Rights, spaces::Spaces};
 
 pub(super) struct Handler {
     pub(super) rights: Arc<Rights>,
@@ -47,10 +47,14 @@ impl AccessService for Handler {
         let user = id(&request.user_id, "user_id").map_err(status)?;
         let space = id(&request.space_id, "space_id").map_err(status)?;
 
-        let (role, kind, as_of) = self.rights.role(user, space).await.map_err(status)?;
+        let (place, kind, as_of) = self.rights.place(user, space).await.map_err(status)?;
 
-        let (role, kind) = (role_number(role), space_kind(kind).into());
-        Ok(Response::new(pb::GetRoleResponse { role, as_of, kind }))
+        Ok(Response::new(pb::GetRoleResponse {
+            role: role_number(place.map(|place| place.role)),
+            as_of,
+            kind: space_kind(kind).into(),
+            joined_at: place.map(|place| timestamp(place.joined_at)),
+        }))
     }
 
     async fn list_roles(
@@ -119,15 +123,17 @@ impl access::Source for Source {
         self.rights.session(user, session).await.map_err(status)
     }
 
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status> {
-        let (role, _, as_of) = self.rights.role(user, space).await.map_err(status)?;
-        Ok((role, as_of))
+    async fn seat(&self, user: UserId, space: SpaceId) -> Result<(Option<Seat>, u64), Status> {
+        let (place, _, as_of) = self.rights.place(user, space).await.map_err(status)?;
+        Ok((place.map(seat), as_of))
     }
 
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
+    async fn seats(&self, user: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status> {
         let (places, as_of) = self.rights.places(user).await.map_err(status)?;
-        let roles = places.into_iter().map(|(space, place)| (space, place.role));
-        Ok((roles.collect(), as_of))
+        let seats = places
+            .into_iter()
+            .map(|(space, place)| (space, seat(place)));
+        Ok((seats.collect(), as_of))
     }
 
     async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Status> {
@@ -137,5 +143,12 @@ impl access::Source for Source {
             head: found.head,
             reset: found.reset,
         })
+    }
+}
+
+fn seat(place: Membership) -> Seat {
+    Seat {
+        role: place.role,
+        since: place.joined_at,
     }
 }

@@ -289,3 +289,36 @@ async fn events_that_were_not_told_are_told_after_a_restart() {
         all[1..]
     );
 }
+
+#[tokio::test]
+async fn a_place_says_when_its_user_came_as_the_change_that_told_of_it() {
+    let hall = Hall::new().await;
+    let (alice, bob) = (hall.person("alice").await, hall.person("bob").await);
+    let team = hall.team(&alice, &[&bob]).await;
+    let changes = hall
+        .access()
+        .list_access_changes(pb::ListAccessChangesRequest::default())
+        .await
+        .expect("answers")
+        .into_inner()
+        .changes;
+    let joined = |change: &&pb::AccessChange| match &change.what {
+        Some(pb::access_change::What::MemberChanged(member)) => {
+            member.joined && member.user.as_ref().is_some_and(|user| user.id == bob.id)
+        }
+        _ => false,
+    };
+    let told = changes.iter().find(joined).expect("is told").at;
+
+    let role = pb::GetRoleRequest {
+        user_id: bob.id.clone(),
+        space_id: team,
+    };
+    let role = hall.access().get_role(role).await.expect("answers");
+    let roles = pb::ListRolesRequest { user_id: bob.id };
+    let roles = hall.access().list_roles(roles).await.expect("answers");
+
+    assert!(told.is_some());
+    assert_eq!(role.into_inner().joined_at, told);
+    assert_eq!(roles.into_inner().roles[0].joined_at, told);
+}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_kernel::{ChannelId, SpaceId};
-use guildhall_mesh::Call;
 use guildhall_proto::chat::v1::{self as pb, feed_service_server::FeedService};
 use tonic::{Request, Response};
 
@@ -28,7 +27,6 @@ impl FeedService for FeedRpcs {
         &self,
         request: Request<pb::ListHeadsRequest>,
     ) -> Reply<pb::ListHeadsResponse> {
-        let call = Call::of(&request);
         let request = request.into_inner();
         let reader = convert::reader(&request.user_id).map_err(status)?;
         let spaces = convert::each("space_ids", &request.space_ids, SpaceId::parse);
@@ -38,7 +36,7 @@ impl FeedService for FeedRpcs {
 
         let heads = self
             .feed
-            .heads(&call, reader, &spaces, &channels)
+            .heads(reader, &spaces, &channels)
             .await
             .map_err(status)?;
 

@@ -18,13 +18,17 @@ use crate::{
     model::{Channel, ChannelChange, ChannelKind, NewChannel},
 };
 
+mod arrival;
 mod row;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use arrival::CameAt;
 use row::channel;
 
+/// Of how many people the arrivals are remembered.
+const PEOPLE: usize = 50_000;
 /// How many spaces are named in one statement.
 const TOGETHER: usize = 500;
 
@@ -37,6 +41,8 @@ pub struct ChannelStore {
     /// Channels in their present state, deleted ones too. Whoever changes one removes it here after the commit, and that also voids
     /// what a reader is about to put in. So it is true as long as this process alone writes the database; `None` where others do.
     known: Option<Arc<Cache<ChannelId, Arc<Channel>>>>,
+    /// The arrivals of people, kept true in the same way.
+    arrived: Option<Arc<Cache<UserId, Arc<CameAt>>>>,
 }
 
 /// What became of a channel to be.
@@ -94,12 +100,15 @@ impl ChannelStore {
         remembered: usize,
     ) -> Result<Self, guildhall_store::StoreError> {
         let entities = home.open::<Migrations>().await?;
-        let known = (!entities.is_shared()).then(|| Arc::new(Cache::new(remembered)));
+        let is_alone = !entities.is_shared();
+        let known = is_alone.then(|| Arc::new(Cache::new(remembered)));
+        let arrived = is_alone.then(|| Arc::new(Cache::new(PEOPLE)));
         Ok(Self {
             entities,
             ids,
             tasks,
             known,
+            arrived,
         })
     }
 

@@ -91,6 +91,7 @@ macro_rules! timeline_contract {
                 a_mark_moves_up_never_down_and_never_above_the_head
                 a_newcomer_starts_before_the_first_message_after_it_came
                 who_came_later_starts_there_also_before_it_was_written_down
+                what_is_posted_after_a_start_was_written_down_is_unread_whatever_its_time
                 a_mark_knows_when_its_reader_last_moved_it
                 marks_come_in_the_order_asked_and_outlive_a_restart
                 readers_are_listed_by_user_page_by_page
@@ -199,19 +200,16 @@ impl<'a> Stage<'a> {
         self.timeline.heads(&[channel]).await.expect("has heads")[0].head
     }
 
-    /// The mark of somebody who was there from the beginning.
+    /// The mark that is written down.
     async fn mark(&self, channel: ChannelId, user: UserId) -> Seq {
         self.marks(user, &[channel]).await[0].seq
     }
 
     async fn marks(&self, user: UserId, channels: &[ChannelId]) -> Vec<Mark> {
-        let asked: Vec<_> = channels.iter().map(|one| (*one, BEGINNING)).collect();
+        let asked: Vec<_> = channels.iter().map(|one| (*one, None)).collect();
         self.timeline.marks(user, &asked).await.expect("has marks")
     }
 }
-
-/// Before every message.
-const BEGINNING: Time = Time::from_micros(i64::MIN);
 
 fn done(changed: Changed) -> Message {
     match changed {

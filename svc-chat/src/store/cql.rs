@@ -298,7 +298,7 @@ impl Timeline for CqlTimeline {
     async fn marks(
         &self,
         user: UserId,
-        channels: &[(ChannelId, Time)],
+        channels: &[(ChannelId, Option<Time>)],
     ) -> Result<Vec<Mark>, StoreError> {
         let marks = stream::iter(channels.to_vec())
             .map(|(channel, came)| self.core.mark_since(channel, user, came))

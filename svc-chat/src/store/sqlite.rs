@@ -324,11 +324,12 @@ impl Timeline for SqliteTimeline {
     async fn marks(
         &self,
         user: UserId,
-        channels: &[(ChannelId, Time)],
+        channels: &[(ChannelId, Option<Time>)],
     ) -> Result<Vec<Mark>, StoreError> {
         self.readers
-            .ask_each(channels, move |file, (channel, came)| {
-                view::mark_since(file, channel, user, came)
+            .ask_each(channels, move |file, (channel, came)| match came {
+                None => view::mark(file, channel, user),
+                Some(came) => view::mark_since(file, channel, user, came),
             })
             .await
     }

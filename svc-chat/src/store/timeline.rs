@@ -91,12 +91,13 @@ pub trait Timeline: Send + Sync + 'static {
         at: Time,
     ) -> Result<Moved, StoreError>;
 
-    /// A user's read mark in each channel, in the order asked, as it is for one who came at the instant beside the channel: not
-    /// below the place where [`Timeline::mark_read_until`] would put it, whether or not it has yet.
+    /// A user's read mark in each channel, in the order asked: as it is written down, whatever any clock says. Where an instant stands
+    /// beside the channel, not below the place where [`Timeline::mark_read_until`] would put it: for who came then, as long as that
+    /// is not written down.
     async fn marks(
         &self,
         user: UserId,
-        channels: &[(ChannelId, Time)],
+        channels: &[(ChannelId, Option<Time>)],
     ) -> Result<Vec<Mark>, StoreError>;
 
     /// Up to `limit` read marks of a channel by user id, after a user.

@@ -1,5 +1,7 @@
 //! What the gateway reads for the live feed.
 
+use std::time::Duration;
+
 use guildhall_kernel::Role;
 use guildhall_mesh::Reason;
 use guildhall_proto::chat::v1::{self as pb, feed_service_client::FeedServiceClient};
@@ -52,6 +54,43 @@ async fn each_living_channel_comes_once_with_its_head_and_the_mark_of_the_reader
     assert!(of_busy.updated_at.is_some());
     let quiet = heads.iter().filter(|one| one.updated_at.is_none()).count();
     assert_eq!(quiet, 2, "no message, no time");
+}
+
+#[tokio::test]
+async fn while_auth_is_away_lists_and_heads_go_on_for_a_minute_and_are_then_refused() {
+    let house = house().await;
+    let (alice, bob) = (house.person(), house.person());
+    let space = house.team(&[(&alice, Role::Owner)]).await;
+    let made = alice.create(space, "general").await.expect("makes");
+    alice.post(&made.id, "one").await.expect("posts");
+    house.world.clock.pass(Duration::from_secs(1));
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.follow().await;
+    let (listed, head) = (
+        bob.state(&made.id).await,
+        house.head_for(&bob, &made.id).await,
+    );
+    let all = pb::ListHeadsRequest {
+        user_id: bob.user().to_string(),
+        space_ids: vec![space.to_string()],
+        ..Default::default()
+    };
+
+    house.set_auth_away(true);
+    house.world.clock.pass(Duration::from_secs(60));
+    assert_eq!(bob.state(&made.id).await, listed);
+    assert_eq!(house.head_for(&bob, &made.id).await, head);
+    assert!(house.feed().list_heads(all.clone()).await.is_ok());
+
+    house.world.clock.pass(Duration::from_secs(1));
+    let heads = why(house.feed().list_heads(all.clone()).await);
+    let list = why(bob.mine(pb::ListChannelsRequest::default()).await);
+    assert_eq!(heads, (Code::Unavailable, Reason::Busy, vec![]));
+    assert_eq!((list.0, list.1), (Code::Unavailable, Reason::Busy));
+
+    house.set_auth_away(false);
+    assert!(house.feed().list_heads(all).await.is_ok());
+    assert_eq!(bob.state(&made.id).await, listed);
 }
 
 #[tokio::test]

@@ -77,6 +77,91 @@ async fn a_channel_made_after_somebody_came_is_unread_from_its_first_message() {
 }
 
 #[tokio::test]
+async fn after_the_clock_stepped_back_what_is_posted_is_unread_for_who_just_came() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.follow().await;
+
+    house.step_back(Duration::from_secs(1));
+    let first = alice.post(&channel, "welcome").await.expect("posts");
+    let listed = bob.state(&channel).await;
+    let head = house.head_for(&bob, &channel).await;
+    let older = bob
+        .history(&channel, 0, None)
+        .await
+        .expect("reads")
+        .messages;
+    let marked = bob.read(&channel, &older[0]).await.expect("stays");
+    let made = alice.create(space, "news").await.expect("makes").id;
+    alice.post(&made, "one").await.expect("posts");
+    bob.post(&channel, "thanks").await.expect("posts");
+    alice.post(&channel, "gladly").await.expect("posts");
+
+    assert_eq!(first.id, older[2].id);
+    assert_eq!((listed.read_seq, listed.unread_count), (2, 1));
+    assert_eq!(head.read_seq, 2);
+    assert_eq!((marked.read_seq, marked.unread_count), (2, 1));
+    assert_eq!(bob.state(&made).await.unread_count, 1, "a younger channel");
+    let after = bob.state(&channel).await;
+    assert_eq!((after.read_seq, after.unread_count), (4, 1));
+}
+
+#[tokio::test]
+async fn who_reads_or_posts_before_chat_has_heard_of_them_is_told_what_the_lists_tell() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let (bob, carol) = (house.person(), house.person());
+    house.events.hold(true);
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.set_role(&carol, space, Some(Role::Guest)).await;
+    let older = bob
+        .history(&channel, 0, None)
+        .await
+        .expect("reads")
+        .messages;
+
+    let listed = bob.state(&channel).await;
+    let marked = bob.read(&channel, &older[0]).await.expect("stays");
+    carol.post(&channel, "hello").await.expect("posts");
+    house.step_back(Duration::from_secs(1));
+    alice.post(&channel, "welcome").await.expect("posts");
+
+    assert_eq!((listed.read_seq, listed.unread_count), (2, 0));
+    assert_eq!((marked.read_seq, marked.unread_count), (2, 0));
+    for (one, read_seq, unread) in [(&bob, 2, 2), (&carol, 3, 1)] {
+        let state = one.state(&channel).await;
+        assert_eq!((state.read_seq, state.unread_count), (read_seq, unread));
+        assert_eq!(house.head_for(one, &channel).await.read_seq, read_seq);
+    }
+    house.events.hold(false);
+    house.follow().await;
+    assert_eq!(bob.state(&channel).await.read_seq, 2, "heard since");
+    assert_eq!(carol.state(&channel).await.read_seq, 3, "heard since");
+}
+
+#[tokio::test]
+async fn a_join_heard_again_after_the_clock_stepped_back_moves_no_mark() {
+    let house = house().await;
+    let (alice, space, channel) = with_messages(&house).await;
+    let bob = house.person();
+    house.set_role(&bob, space, Some(Role::Guest)).await;
+    house.follow().await;
+    house.step_back(Duration::from_secs(1));
+    alice.post(&channel, "welcome").await.expect("posts");
+    let bob = bob.person.clone();
+
+    let down = house.stop().await;
+    down.events.rewind();
+    let house = down.start().await;
+    house.follow().await;
+
+    let state = house.someone(bob).state(&channel).await;
+    assert_eq!((state.read_seq, state.unread_count), (2, 1));
+}
+
+#[tokio::test]
 async fn another_role_moves_no_mark() {
     let house = house().await;
     let (alice, space, channel) = with_messages(&house).await;

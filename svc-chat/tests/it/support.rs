@@ -110,12 +110,24 @@ impl House {
     /// Somebody comes into a space, is given another role there, or leaves; as auth tells it.
     pub(crate) async fn set_role(&self, one: &Someone, space: SpaceId, role: Option<Role>) {
         let person = one.user();
-        set_role(&self.world, &self.auth, &self.events, person, space, role).await;
+        set_role(&self.world, &self.events, person, space, role).await;
     }
 
     /// A space ends, as auth tells it.
     pub(crate) async fn delete_space(&self, space: SpaceId) {
         delete_space(&self.world, &self.events, space).await;
+    }
+
+    /// Sets the clock back, as an operator or a time server does.
+    pub(crate) fn step_back(&self, by: std::time::Duration) {
+        let now = self.world.clock().now();
+        self.world.clock.set(now.minus(by));
+    }
+
+    /// Whether auth answers chat and its cache of rights.
+    pub(crate) fn set_auth_away(&self, away: bool) {
+        self.auth.set_away(away);
+        self.world.rights.set_away(away);
     }
 
     /// Waits until chat has taken every event of auth.
@@ -195,7 +207,7 @@ impl Stopped {
     }
 
     pub(crate) async fn set_role(&self, user: UserId, space: SpaceId, role: Option<Role>) {
-        set_role(&self.world, &self.auth, &self.events, user, space, role).await;
+        set_role(&self.world, &self.events, user, space, role).await;
     }
 
     pub(crate) async fn delete_space(&self, space: SpaceId) {
@@ -205,14 +217,17 @@ impl Stopped {
 
 async fn set_role(
     world: &World,
-    auth: &FakeAuth,
     events: &AuthEvents,
     user: UserId,
     space: SpaceId,
     role: Option<Role>,
 ) {
     let before = world.access.role(user, space).await.expect("rights answer");
-    world.rights.set_role(user, space, role);
+    let joined = role.filter(|_| before.is_none());
+    match joined {
+        Some(role) => world.rights.let_in(user, space, role, world.clock().now()),
+        None => world.rights.set_role(user, space, role),
+    }
     world.access.catch_up().await.expect("rights answer");
     let member = MemberChanged {
         space_id: space.to_string(),
@@ -222,11 +237,8 @@ async fn set_role(
         }),
         role: role.map_or(0, |role| i32::from(role.number())),
         n: 0,
-        joined: before.is_none() && role.is_some(),
+        joined: joined.is_some(),
     };
-    if member.joined {
-        auth.welcome(user, space, world.clock().now());
-    }
     events.tell(world, space, change(What::MemberChanged(member)));
 }
 

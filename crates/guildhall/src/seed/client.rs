@@ -1,8 +1,8 @@
 //! What the people of the story can do: each a call of the public API by gRPC.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use guildhall_mesh::{Reason, status};
 use guildhall_proto::{
     auth::v1::{
@@ -18,14 +18,12 @@ use guildhall_proto::{
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::Channel,
 };
 use tonic_types::StatusExt as _;
 
-use super::story;
+use super::{story, way};
 
-/// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a call is repeated that was refused for now.
 const TRIES: u32 = 60;
 
@@ -36,25 +34,8 @@ pub struct Way(Channel);
 impl Way {
     /// Connects.
     pub async fn to(hall: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
-        let mut endpoint = Endpoint::from_shared(hall.to_owned())
-            .with_context(|| format!("{hall} is no URL like http://127.0.0.1:8080"))?
-            .timeout(PATIENCE);
-        if hall.starts_with("https://") {
-            endpoint = endpoint.tls_config(trust(ca)?)?;
-        }
-        let channel = endpoint.connect().await.with_context(|| {
-            format!("no hall answers at {hall}: start one by `guildhall serve`")
-        })?;
-        Ok(Self(channel))
+        way::connect(hall, ca).await.map(Self)
     }
-}
-
-fn trust(ca: Option<&Path>) -> anyhow::Result<ClientTlsConfig> {
-    let Some(ca) = ca else {
-        bail!("a hall with TLS needs --ca: the certificate (PEM) that its own one is signed with");
-    };
-    let pem = std::fs::read(ca).with_context(|| format!("{} cannot be read", ca.display()))?;
-    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
 /// Somebody who is signed in.

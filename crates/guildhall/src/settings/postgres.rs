@@ -71,13 +71,13 @@ impl PostgresSettings {
 
     fn named(&self, password: Option<&str>) -> Result<Server, BadSettings> {
         Server::parse(&self.url, password, self.connections)
-            .map_err(|BadServer(wrong)| BadSettings::new("postgres.url", wrong))
+            .map_err(|bad: BadServer| BadSettings::new("postgres.url", bad.to_string()))
     }
 
     fn schema_of(&self, server: &Server, service: &str) -> Result<Home, BadSettings> {
         let schema = server.schema(&format!("{}_{service}", self.schema));
         let schema =
-            schema.map_err(|BadServer(wrong)| BadSettings::new("postgres.schema", wrong))?;
+            schema.map_err(|bad: BadServer| BadSettings::new("postgres.schema", bad.to_string()))?;
         Ok(Home::Schema(schema))
     }
 }

@@ -56,7 +56,7 @@ impl Place {
     async fn hall(&self) -> OneProcess {
         let (migrated, told, wrong) = outcome(self.word("migrate")).await;
         assert!(migrated.success(), "{told} {wrong}");
-        OneProcess::by(self.here(serve(&self.data())), &self.data()).await
+        OneProcess::of(self.here(serve(&self.data())), &self.data()).await
     }
 
     async fn drop(self) {

@@ -206,6 +206,106 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_serve_refuses_doctor_refuses_in_the_same_words_and_nothing_is_made() {
+    for (settings, named) in [
+        ("[limits]\nwrite_burst = 0", "limits.write_burst"),
+        ("[limits]\nremembered = 0", "limits.remembered"),
+        (
+            "[gateway]\npublic_origins = ['http://x']",
+            "gateway.public_origins",
+        ),
+        ("[gateway]\norigins = ['*']", "gateway.origins"),
+        (
+            "[gateway]\ntrusted_proxies = ['me']",
+            "gateway.trusted_proxies",
+        ),
+        ("[gateway]\ncalls = 0", "gateway.calls"),
+        ("[gateway]\nbody_seconds = 0", "gateway.body_seconds"),
+        ("[gateway]\ntls_cert = 'cert.pem'", "gateway.tls_key"),
+        ("[gateway]\nlisten = 'everywhere'", "gateway.listen"),
+        ("[telemetry]\nlog = 'bogus=zzz'", "telemetry.log"),
+        (
+            "[telemetry]\notlp_endpoint = 'collector'",
+            "telemetry.otlp_endpoint",
+        ),
+        ("[auth]\nkey_days = 0", "auth.key_days"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let file = folder.path().join("hall.toml");
+        fs::write(&file, settings).expect("writes");
+        let word = |word: &str| {
+            let mut command = guildhall();
+            command.arg("--config").arg(&file).args([word, "--data"]);
+            command.arg(&data);
+            outcome(command)
+        };
+
+        let (served, _, refused) = word("serve").await;
+        let (asked, found, _) = word("doctor").await;
+
+        assert_eq!(served.code(), Some(1), "{settings}: {refused}");
+        assert_eq!(asked.code(), Some(1), "{settings}: {found}");
+        let words = refused.trim().trim_start_matches("guildhall: ");
+        assert!(words.starts_with(&format!("setting {named}: ")), "{words}");
+        assert!(found.contains(words), "{settings}: {found}");
+        assert!(!data.exists(), "{settings}: something was made");
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_does_not_exist_is_named_as_it_was_written_with_what_to_do() {
+    for (variable, value, told, advice) in [
+        (
+            "GUILDHALL_FOO",
+            "1",
+            "setting foo (from GUILDHALL_FOO): ",
+            "`guildhall config --example` lists",
+        ),
+        (
+            "GUILDHALL_AUTH__FOO",
+            "1",
+            "setting auth.foo (from GUILDHALL_AUTH__FOO): ",
+            "`guildhall config --example` lists",
+        ),
+        (
+            "GUILDHALL_SHOUTING__LOUD",
+            "1",
+            "setting shouting (from GUILDHALL_SHOUTING__LOUD): ",
+            "`guildhall config --example` lists",
+        ),
+        (
+            "GUILDHALL_AUTH__REGISTRATON",
+            "open",
+            "setting auth.registraton (from GUILDHALL_AUTH__REGISTRATON): ",
+            "auth.registration",
+        ),
+        (
+            "GUILDHALL_REGISTRATION",
+            "open",
+            "setting registration (from GUILDHALL_REGISTRATION): ",
+            "auth.registration",
+        ),
+        (
+            "GUILDHALL_AUTH__REGISTRATION",
+            "maybe",
+            "setting auth.registration (from GUILDHALL_AUTH__REGISTRATION): ",
+            "open or closed",
+        ),
+    ] {
+        let mut command = guildhall();
+        command.arg("config").env(variable, value);
+
+        let (status, _, stderr) = outcome(command).await;
+
+        assert_eq!(status.code(), Some(1), "{variable}: {stderr}");
+        assert!(stderr.contains(told), "{variable}: {stderr}");
+        assert!(stderr.contains(advice), "{variable}: {stderr}");
+        assert!(stderr.matches('`').count() <= 2, "{variable}: {stderr}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_names_its_setting_and_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();

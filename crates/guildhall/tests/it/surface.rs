@@ -12,6 +12,133 @@ use crate::support::{
     sse::Events,
 };
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of requests and their answers"
+)]
+#[tokio::test]
+async fn a_bad_request_says_once_of_each_field_in_plain_words_what_is_allowed() {
+    let hall = OneProcess::start().await;
+    let alice = Person::register(&hall, "alice").await;
+    let space = alice.team("Harbour", &[]).await;
+    let channel = alice.channel(&space, "general").await;
+    let messages = format!("/channels/{channel}/messages");
+    let id = "must be an id like 01939a4e-7a3c-7bb0-b1f6-2f2a4f7d9c11";
+    let key = "must have 1 to 128 characters, letters, digits or signs of ASCII or blanks; chosen by you: the same key again gets \
+               the first result again";
+    let line = "must be one line with at least one visible character";
+
+    for (method, path, body, errors) in [
+        (
+            Method::POST,
+            "/auth/login",
+            json!({"password": "x"}),
+            vec![
+                ("email", "email or username is needed, one of them"),
+                ("username", "email or username is needed, one of them"),
+            ],
+        ),
+        (
+            Method::POST,
+            "/auth/register",
+            json!({"email": "", "username": "a b", "password": "short", "displayName": "x\ny"}),
+            vec![
+                ("email", "must be an e-mail address like name@example.org"),
+                (
+                    "username",
+                    "must have 2 to 50 characters: letters from a to z, digits, dot, dash and underscore, the first a letter or \
+                     digit",
+                ),
+                ("password", "must have 8 to 256 characters"),
+                (
+                    "displayName",
+                    "must be one line, without control characters",
+                ),
+            ],
+        ),
+        (
+            Method::POST,
+            &messages,
+            json!({"text": "", "key": ""}),
+            vec![("text", "must have 1 to 16000 characters"), ("key", key)],
+        ),
+        (
+            Method::POST,
+            &messages,
+            json!({"text": "  \n ", "key": "k"}),
+            vec![(
+                "text",
+                "must have at least one visible character, and no NUL character",
+            )],
+        ),
+        (
+            Method::POST,
+            &messages,
+            json!({"text": "x".repeat(16_001), "key": "k"}),
+            vec![("text", "must have 1 to 16000 characters")],
+        ),
+        (
+            Method::GET,
+            &format!("{messages}?before=yesterday&limit=101"),
+            Value::Null,
+            vec![
+                ("limit", "must be at most 100"),
+                ("before", "must be the id of a message, as the hall gave it"),
+            ],
+        ),
+        (
+            Method::POST,
+            "/spaces",
+            json!({"kind": "SPACE_KIND_DIRECT", "name": " ", "key": "k", "memberIds": ["me", "you"]}),
+            vec![
+                ("kind", "must be SPACE_KIND_TEAM"),
+                ("name", line),
+                (
+                    "memberIds[1]",
+                    "must be the id of a user like 01939a4e-7a3c-7bb0-b1f6-2f2a4f7d9c11, or me",
+                ),
+            ],
+        ),
+        (
+            Method::GET,
+            "/spaces/harbour",
+            Value::Null,
+            vec![("spaceId", id)],
+        ),
+        (
+            Method::POST,
+            "/channels/direct",
+            json!({"userIds": []}),
+            vec![("userIds", "must have 1 to 20 entries")],
+        ),
+        (
+            Method::PATCH,
+            &format!("/spaces/{space}/members/me"),
+            json!({"role": "SPACE_ROLE_UNSPECIFIED"}),
+            vec![(
+                "role",
+                "must be one of SPACE_ROLE_GUEST, SPACE_ROLE_MEMBER, SPACE_ROLE_MODERATOR, SPACE_ROLE_OWNER",
+            )],
+        ),
+    ] {
+        let body = (!body.is_null()).then_some(body);
+        let (status, problem) = alice
+            .try_call(method, path, body)
+            .await
+            .expect_err("refused");
+
+        let wanted: Vec<_> = errors
+            .iter()
+            .map(|(field, description)| json!({"field": field, "description": description}))
+            .collect();
+        assert_eq!(
+            (status, &problem["errors"]),
+            (400, &json!(wanted)),
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_empty_patch_changes_nothing_and_shows_what_is_there_on_every_route() {
     let hall = OneProcess::start().await;

@@ -1,14 +1,15 @@
 //! The other words of the command.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{
     Hall as _, OneProcess, Person,
-    hall::{guildhall, outcome},
+    hall::{guildhall, outcome, serve},
     http, soon,
 };
 
@@ -60,6 +61,91 @@ async fn where_no_hall_answers_seed_says_so() {
         stderr.contains("no hall answers at http://127.0.0.1:1"),
         "{stderr}"
     );
+}
+
+#[tokio::test]
+async fn seed_knows_the_authorities_that_the_machine_knows_and_those_it_is_given() {
+    let (hall, authority, _folder) = hall_with_tls().await;
+    let at = format!("https://localhost:{}", hall.http().port());
+    let mut known = guildhall();
+    known
+        .args(["seed", "--hall", &at])
+        .env("SSL_CERT_FILE", &authority);
+    let mut given = guildhall();
+    given
+        .args(["seed", "--hall", &at, "--ca"])
+        .arg(&authority)
+        .env("SSL_CERT_FILE", "/no/such/file");
+
+    let (known, _, told) = outcome(known).await;
+    let (given, _, told_too) = outcome(given).await;
+
+    assert!(known.success(), "{told}");
+    assert!(given.success(), "{told_too}");
+}
+
+#[tokio::test]
+async fn where_seed_cannot_speak_with_a_hall_it_says_why_and_what_to_do() {
+    let (secure, authority, folder) = hall_with_tls().await;
+    let plain = OneProcess::start().await;
+    let (secure, plain) = (secure.http(), plain.http());
+    let stranger = folder.path().join("stranger.pem");
+    let made = rcgen::generate_simple_self_signed(["elsewhere".to_owned()]).expect("made");
+    fs::write(&stranger, made.cert.pem()).expect("writes");
+    let port = secure.port();
+
+    for (hall, known, words) in [
+        (
+            format!("https://localhost:{port}"),
+            &stranger,
+            ["signed by nobody whom this machine knows", "--ca FILE"],
+        ),
+        (
+            format!("https://127.0.0.1:{port}"),
+            &authority,
+            ["is for another name", "--hall https://localhost"],
+        ),
+        (
+            format!("http://localhost:{port}"),
+            &authority,
+            ["speaks no plain http", "--hall https://localhost"],
+        ),
+        (
+            format!("https://{plain}"),
+            &authority,
+            ["speaks no TLS", "--hall http://127.0.0.1"],
+        ),
+    ] {
+        let mut command = guildhall();
+        command
+            .args(["seed", "--hall", &hall])
+            .env("SSL_CERT_FILE", known);
+
+        let (status, _, stderr) = outcome(command).await;
+
+        assert_eq!(status.code(), Some(1), "{hall}: {stderr}");
+        for words in words {
+            assert!(stderr.contains(words), "{hall}: {stderr}");
+        }
+        assert!(!stderr.contains("start one"), "{hall}: {stderr}");
+    }
+}
+
+/// A hall with a certificate for `localhost`, and the file of who vouches for it.
+async fn hall_with_tls() -> (OneProcess, PathBuf, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let (cert, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    fs::write(&cert, made.cert.pem()).expect("writes");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    let mut command = serve(&folder.path().join("data"));
+    command.arg("--tls-cert").arg(&cert);
+    command.arg("--tls-key").arg(&key);
+    let hall = OneProcess::of(command, &folder.path().join("data")).await;
+    (hall, cert, folder)
 }
 
 #[tokio::test]
@@ -121,7 +207,16 @@ async fn an_operator_gives_a_new_password_to_a_stopped_hall_only() {
         "{stopped:?}"
     );
     assert!(!weak.0 && !nobody.0, "{weak:?} {nobody:?}");
-    assert!(nobody.1.contains("nobody"), "{nobody:?}");
+    assert!(
+        weak.1.contains("alice keeps the old password")
+            && weak.1.contains("password: must be 8 to 256 characters")
+            && weak.1.contains("run it again"),
+        "{weak:?}"
+    );
+    assert!(
+        nobody.1.contains("nobody: no such account") && nobody.1.contains("--data"),
+        "{nobody:?}"
+    );
     assert_eq!(entered.expect("answers").status(), 200);
     assert_eq!(old.expect("answers").status(), 401);
 }

@@ -76,6 +76,8 @@ async fn bad_clients_are_cut_and_good_ones_are_served() -> anyhow::Result<()> {
     let kinds = join_all([
         all("half a head", &hall, http::half_head).boxed(),
         all("a slow body", &hall, http::slow_body).boxed(),
+        all("most of a body", &hall, http::most_of_a_body).boxed(),
+        all("a body of nobody", &hall, http::body_of_nobody).boxed(),
         all("a large body", &hall, http::large_body).boxed(),
         all("a large body in chunks", &hall, http::large_chunks).boxed(),
         all("deep JSON", &hall, http::deep_json).boxed(),

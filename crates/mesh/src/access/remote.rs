@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_kernel::{Role, SessionId, SpaceId, UserId};
+use guildhall_kernel::{Role, SessionId, SpaceId, Time, UserId};
 use guildhall_proto::auth::v1::{self as pb, access_service_client::AccessServiceClient};
+use prost_types::Timestamp;
 use tonic::Status;
 
-use super::{Changes, Source};
+use super::{Changes, Seat, Source};
 use crate::{Call, Link};
 
 /// How long one question may take.
@@ -50,27 +51,27 @@ impl Source for LinkSource {
         Ok((answer.alive, answer.as_of))
     }
 
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status> {
+    async fn seat(&self, user: UserId, space: SpaceId) -> Result<(Option<Seat>, u64), Status> {
         let request = pb::GetRoleRequest {
             user_id: user.to_string(),
             space_id: space.to_string(),
         };
         let answer = self.client().get_role(request).await?.into_inner();
-        Ok((Role::from_number(answer.role), answer.as_of))
+        Ok((seat(answer.role, answer.joined_at), answer.as_of))
     }
 
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
+    async fn seats(&self, user: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status> {
         let request = pb::ListRolesRequest {
             user_id: user.to_string(),
         };
         let answer = self.client().list_roles(request).await?.into_inner();
-        let roles = answer.roles.iter().filter_map(|one| {
+        let seats = answer.roles.iter().filter_map(|one| {
             Some((
                 SpaceId::parse(&one.space_id).ok()?,
-                Role::from_number(one.role)?,
+                seat(one.role, one.joined_at)?,
             ))
         });
-        Ok((roles.collect(), answer.as_of))
+        Ok((seats.collect(), answer.as_of))
     }
 
     async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Status> {
@@ -86,4 +87,12 @@ impl Source for LinkSource {
             reset: answer.reset,
         })
     }
+}
+
+fn seat(role: i32, joined_at: Option<Timestamp>) -> Option<Seat> {
+    let since = joined_at.and_then(|at| Time::from_parts(at.seconds, at.nanos));
+    Some(Seat {
+        role: Role::from_number(role)?,
+        since: since.unwrap_or(Seat::BEGINNING),
+    })
 }

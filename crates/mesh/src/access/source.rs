@@ -1,9 +1,11 @@
 //! What the authority is asked.
 
 use async_trait::async_trait;
-use guildhall_kernel::{Role, SessionId, SpaceId, UserId};
+use guildhall_kernel::{SessionId, SpaceId, UserId};
 use guildhall_proto::auth::v1::AccessChange;
 use tonic::Status;
+
+use super::Seat;
 
 /// Where the truth about rights is asked: a link to `svc-auth`, or inside it its own store.
 #[async_trait]
@@ -12,10 +14,10 @@ pub trait Source: Send + Sync + 'static {
     async fn keys(&self) -> Result<String, Status>;
     /// Whether a session of this user may act, and the number of the last change that the answer reflects.
     async fn session(&self, user: UserId, session: SessionId) -> Result<(bool, u64), Status>;
-    /// The role of a user in a living space, and the number of the last change that the answer reflects.
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status>;
-    /// All roles of a user.
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status>;
+    /// The seat of a user in a living space, and the number of the last change that the answer reflects.
+    async fn seat(&self, user: UserId, space: SpaceId) -> Result<(Option<Seat>, u64), Status>;
+    /// All seats of a user, and the number of the last change that the answer reflects.
+    async fn seats(&self, user: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status>;
     /// The changes after a number, in order.
     async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Status>;
 }

@@ -7,6 +7,7 @@ use prost_protovalidate::{Error as Invalid, Validator};
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage as _};
 use tonic::{Status, body::Body};
 
+use super::faults;
 use crate::{Reason, status::refusal};
 
 /// The prefix of a gRPC message: one byte for compression, four for the length.
@@ -56,7 +57,7 @@ impl Received {
                 ));
             }
         };
-        let faults: Vec<_> = violations.iter().map(fault).collect();
+        let faults = faults(&self.message.descriptor(), &violations);
         Err(refusal(
             Kind::Invalid,
             Reason::BadField,
@@ -97,14 +98,6 @@ fn unframe(frame: &Bytes, largest: usize) -> Result<Bytes, Status> {
         return Err(bad("the request holds more or less than one message"));
     }
     Ok(frame.slice(PREFIX..))
-}
-
-fn fault(violation: &prost_protovalidate::Violation) -> FieldFault {
-    let text = match violation.message() {
-        "" => format!("breaks the rule {}", violation.rule_id()),
-        text => text.to_owned(),
-    };
-    FieldFault::new(violation.field_path(), text)
 }
 
 fn bad(detail: &str) -> Status {

@@ -1,6 +1,6 @@
 //! Spans to a collector, and traces from process to process (W3C Trace Context).
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use opentelemetry::{
     Context,
     propagation::{Extractor, Injector, TextMapPropagator as _},
@@ -28,18 +28,10 @@ pub(super) fn provider(
     settings: &TelemetrySettings,
     service: &'static str,
 ) -> Result<Option<SdkTracerProvider>, BadSettings> {
+    check(settings)?;
     let endpoint = settings.otlp_endpoint.as_str();
     if endpoint.is_empty() {
         return Ok(None);
-    }
-    if !endpoint.starts_with("http://") {
-        let wrong =
-            format!("must be like http://collector:4317 (gRPC without TLS), not \"{endpoint}\"");
-        return Err(BadSettings::new("telemetry.otlp_endpoint", wrong));
-    }
-    if !(0.0..=1.0).contains(&settings.trace_share) {
-        let wrong = format!("must be from 0 to 1, not {}", settings.trace_share);
-        return Err(BadSettings::new("telemetry.trace_share", wrong));
     }
     let exporter = SpanExporter::builder()
         .with_tonic()
@@ -54,6 +46,25 @@ pub(super) fn provider(
         .with_resource(Resource::builder().with_service_name(service).build())
         .build();
     Ok(Some(provider))
+}
+
+/// Checks to where spans are sent, and how many of them.
+pub(super) fn check(settings: &TelemetrySettings) -> Result<(), BadSettings> {
+    let endpoint = settings.otlp_endpoint.as_str();
+    let is_url = || {
+        let url = endpoint.parse::<Uri>();
+        url.is_ok_and(|url| url.scheme_str() == Some("http") && url.host().is_some())
+    };
+    if !endpoint.is_empty() && !is_url() {
+        let wrong =
+            format!("must be like http://collector:4317 (gRPC without TLS), not \"{endpoint}\"");
+        return Err(BadSettings::new("telemetry.otlp_endpoint", wrong));
+    }
+    if !(0.0..=1.0).contains(&settings.trace_share) {
+        let wrong = format!("must be from 0 to 1, not {}", settings.trace_share);
+        return Err(BadSettings::new("telemetry.trace_share", wrong));
+    }
+    Ok(())
 }
 
 /// Turns our spans into OpenTelemetry's.

@@ -118,6 +118,7 @@ async fn when_auth_is_away_known_rights_hold_for_a_minute_and_then_nothing_does(
     access.catch_up().await.expect("answers");
     access.verify(&token).await.expect("good");
     access.role(user(1), space(1)).await.expect("known");
+    let seats = access.seats(user(1)).await.expect("known");
 
     source.away.store(true, Ordering::SeqCst);
     clock.pass(Duration::from_secs(60));
@@ -126,6 +127,7 @@ async fn when_auth_is_away_known_rights_hold_for_a_minute_and_then_nothing_does(
         access.role(user(1), space(1)).await.expect("known"),
         Some(Role::Member)
     );
+    assert_eq!(access.seats(user(1)).await.expect("known"), seats);
 
     clock.pass(Duration::from_secs(1));
     assert!(matches!(
@@ -136,6 +138,79 @@ async fn when_auth_is_away_known_rights_hold_for_a_minute_and_then_nothing_does(
         access.role(user(1), space(1)).await,
         Err(Refused::Unknown(_))
     ));
+    assert!(matches!(
+        access.seats(user(1)).await,
+        Err(Refused::Unknown(_))
+    ));
+}
+
+#[tokio::test]
+async fn all_seats_of_a_user_are_asked_once_and_asked_anew_after_a_change() {
+    let (signer, clock) = (Signer::new("k1"), Stopped::new());
+    let source = FakeSource::with(&signer);
+    source.let_in(user(1), space(1), Some(Role::Member));
+    let access = cache(&source, &clock);
+    access.catch_up().await.expect("answers");
+    let spaces = async || {
+        let seats = access.seats(user(1)).await.expect("known");
+        let mut spaces: Vec<_> = seats.keys().copied().collect();
+        spaces.sort_unstable();
+        spaces
+    };
+
+    for _ in 0..3 {
+        assert_eq!(spaces().await, [space(1)]);
+    }
+    assert_eq!(source.asked_lists.load(Ordering::SeqCst), 1);
+    assert!(
+        access
+            .role(user(1), space(1))
+            .await
+            .expect("known")
+            .is_some()
+    );
+    assert_eq!(source.asked_roles.load(Ordering::SeqCst), 0, "it is listed");
+
+    source.let_in(user(1), space(2), Some(Role::Guest));
+    access.catch_up().await.expect("answers");
+    assert_eq!(spaces().await, [space(1), space(2)]);
+    source.let_in(user(1), space(1), None);
+    access.catch_up().await.expect("answers");
+    assert_eq!(spaces().await, [space(2)]);
+    source.delete(space(2));
+    access.catch_up().await.expect("answers");
+    assert_eq!(spaces().await, []);
+}
+
+#[tokio::test]
+async fn who_has_just_come_is_let_in_before_the_change_is_heard_and_then_listed() {
+    let (signer, clock) = (Signer::new("k1"), Stopped::new());
+    let source = FakeSource::with(&signer);
+    let access = cache(&source, &clock);
+    assert!(access.seats(user(1)).await.expect("answers").is_empty());
+
+    source.let_in(user(1), space(1), Some(Role::Member));
+    let role = access.role(user(1), space(1)).await.expect("answers");
+    let seats = access.seats(user(1)).await.expect("answers");
+
+    assert_eq!(role, Some(Role::Member));
+    assert!(seats.contains_key(&space(1)));
+}
+
+#[tokio::test]
+async fn a_list_older_than_an_applied_change_is_not_kept() {
+    let (signer, clock) = (Signer::new("k1"), Stopped::new());
+    let source = FakeSource::with(&signer);
+    let access = cache(&source, &clock);
+    // A change is applied, and then the source answers as if it had not seen it.
+    source.let_in(user(1), space(1), Some(Role::Member));
+    access.catch_up().await.expect("answers");
+    source.changes.lock().expect("whole").clear();
+
+    access.seats(user(1)).await.expect("answers");
+    access.seats(user(1)).await.expect("answers");
+
+    assert_eq!(source.asked_lists.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

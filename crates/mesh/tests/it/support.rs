@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use guildhall_kernel::{Clock, Role, SessionId, SpaceId, Time, UserId};
 use guildhall_mesh::{
-    access::{Changes, Source},
+    access::{Changes, Seat, Source},
     token::{AUDIENCE, Claims, ISSUER, TYPE},
 };
 use guildhall_proto::auth::v1::{
@@ -135,6 +135,7 @@ pub(crate) struct FakeSource {
     pub(crate) changes: Mutex<Vec<AccessChange>>,
     pub(crate) away: AtomicBool,
     pub(crate) asked_roles: AtomicU64,
+    pub(crate) asked_lists: AtomicU64,
     pub(crate) asked_sessions: AtomicU64,
     pub(crate) asked_keys: AtomicU64,
 }
@@ -213,7 +214,7 @@ impl Source for FakeSource {
         Ok((!self.ended.lock().expect("whole").contains(&session), as_of))
     }
 
-    async fn role(&self, user: UserId, space: SpaceId) -> Result<(Option<Role>, u64), Status> {
+    async fn seat(&self, user: UserId, space: SpaceId) -> Result<(Option<Seat>, u64), Status> {
         self.asked_roles.fetch_add(1, Ordering::SeqCst);
         let as_of = self.here()?;
         Ok((
@@ -221,17 +222,20 @@ impl Source for FakeSource {
                 .lock()
                 .expect("whole")
                 .get(&(user, space))
-                .copied(),
+                .map(|role| seat(*role)),
             as_of,
         ))
     }
 
-    async fn roles(&self, user: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
+    async fn seats(&self, user: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status> {
+        self.asked_lists.fetch_add(1, Ordering::SeqCst);
         let as_of = self.here()?;
         let roles = self.roles.lock().expect("whole");
         let of_user = roles.iter().filter(|((who, _), _)| *who == user);
         Ok((
-            of_user.map(|((_, space), role)| (*space, *role)).collect(),
+            of_user
+                .map(|((_, space), role)| (*space, seat(*role)))
+                .collect(),
             as_of,
         ))
     }
@@ -249,5 +253,13 @@ impl Source for FakeSource {
             head,
             reset: false,
         })
+    }
+}
+
+/// A seat of somebody who was there from the beginning.
+fn seat(role: Role) -> Seat {
+    Seat {
+        role,
+        since: Seat::BEGINNING,
     }
 }

@@ -6,9 +6,9 @@ use aws_lc_rs::{
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use guildhall_kernel::{Role, SessionId, SpaceId, SystemClock, UserId};
+use guildhall_kernel::{SessionId, SpaceId, SystemClock, UserId};
 use guildhall_mesh::{
-    access::{Changes, Source},
+    access::{Changes, Seat, Source},
     token::{AUDIENCE, Claims, ISSUER, TYPE},
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -64,11 +64,11 @@ impl Source for SigningKeys {
         Ok((true, 0))
     }
 
-    async fn role(&self, _: UserId, _: SpaceId) -> Result<(Option<Role>, u64), Status> {
+    async fn seat(&self, _: UserId, _: SpaceId) -> Result<(Option<Seat>, u64), Status> {
         Ok((None, 0))
     }
 
-    async fn roles(&self, _: UserId) -> Result<(Vec<(SpaceId, Role)>, u64), Status> {
+    async fn seats(&self, _: UserId) -> Result<(Vec<(SpaceId, Seat)>, u64), Status> {
         Ok((Vec::new(), 0))
     }
 

@@ -84,6 +84,35 @@ async fn more_channels_than_are_remembered_are_still_found() {
     assert!(known.len() <= 10, "{}", known.len());
 }
 
+#[tokio::test]
+async fn the_last_arrival_in_each_space_is_known_at_once_and_after_a_restart() {
+    let (folder, tasks) = (tempfile(), Tasks::new());
+    let here = store(&folder, &tasks).await;
+    let user = |n| UserId::from_bytes([n; 16]);
+    let space = |n| SpaceId::from_bytes([n; 16]);
+    let arrivals = async |store: &ChannelStore, n| {
+        let known = store.arrivals(user(n)).await.expect("reads");
+        let mut all: Vec<_> = known
+            .iter()
+            .map(|(space, at)| (space.bytes()[0], at.micros()))
+            .collect();
+        all.sort_unstable();
+        all
+    };
+
+    assert_eq!(arrivals(&here, 1).await, []);
+    for (who, place, at) in [(1, 1, 5), (2, 1, 6), (1, 2, 7), (1, 1, 3)] {
+        let put = here.put_arrival(user(who), space(place), Time::from_micros(at));
+        put.await.expect("writes");
+    }
+    let before = (arrivals(&here, 1).await, arrivals(&here, 2).await);
+    here.close().await;
+    let again = store(&folder, &tasks).await;
+
+    assert_eq!(before, (vec![(1, 3), (2, 7)], vec![(1, 6)]));
+    assert_eq!(arrivals(&again, 1).await, before.0);
+}
+
 fn tempfile() -> TempDir {
     guildhall_testkit::World::new().dir
 }

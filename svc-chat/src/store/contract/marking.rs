@@ -115,7 +115,7 @@ pub async fn who_came_later_starts_there_also_before_it_was_written_down(bench: 
         posted.expect("is posted");
     }
     let start = async |reader, at| {
-        let came = (channel(1), Time::from_micros(at));
+        let came = (channel(1), Some(Time::from_micros(at)));
         let marks = stage.timeline.marks(user(reader), &[came]).await;
         marks.expect("reads")[0].seq.0
     };
@@ -128,6 +128,38 @@ pub async fn who_came_later_starts_there_also_before_it_was_written_down(bench: 
     assert_eq!(start(2, 10).await, 2, "read on since");
     assert_eq!(start(2, 30).await, 4, "came back since");
     assert_eq!(start(1, 10).await, 4, "posted since");
+}
+
+pub async fn what_is_posted_after_a_start_was_written_down_is_unread_whatever_its_time(
+    bench: &dyn Bench,
+) {
+    let stage = Stage::set(bench).await;
+    let post = async |key, at| {
+        let draft = draft(user(1), "text", key, at);
+        let posted = stage.timeline.append(channel(1), draft).await;
+        posted.expect("is posted");
+    };
+    let came = Time::from_micros(25);
+    post("1", 10).await;
+    post("2", 20).await;
+    let placed = stage.timeline.mark_read_until(channel(1), user(2), came);
+    assert_eq!(placed.await.expect("marks").to, Seq(2));
+    let empty = stage.timeline.mark_read_until(channel(2), user(2), came);
+    assert_eq!(empty.await.expect("marks").to, Seq(0));
+
+    // The clock was set back.
+    post("3", 5).await;
+    let early = stage
+        .timeline
+        .append(channel(2), draft(user(1), "text", "1", 5));
+    early.await.expect("is posted");
+
+    let marks = stage.marks(user(2), &[channel(1), channel(2)]).await;
+    assert_eq!((marks[0].seq, marks[1].seq), (Seq(2), Seq(0)));
+    let moved = stage.timeline.mark_read(channel(1), user(2), Seq(1), AT);
+    let moved = moved.await.expect("marks");
+    assert_eq!((moved.from, moved.to), (Seq(2), Seq(2)));
+    assert_eq!(stage.mark(channel(1), user(2)).await, moved.to);
 }
 
 pub async fn a_mark_knows_when_its_reader_last_moved_it(bench: &dyn Bench) {

@@ -158,7 +158,7 @@ enum Call {
     Heads,
     Marks {
         user: u8,
-        came: i64,
+        came: Option<i64>,
     },
     Readers {
         channel: u8,
@@ -210,7 +210,7 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (channel(), 0..20_u32, 0..7_usize)
             .prop_map(|(channel, after, limit)| Call::Changes { channel, after, limit }),
         2 => Just(Call::Heads),
-        4 => (person(), -1..8_i64).prop_map(|(user, came)| Call::Marks { user, came }),
+        4 => (person(), prop::option::of(-1..8_i64)).prop_map(|(user, came)| Call::Marks { user, came }),
         2 => (channel(), prop::option::of(person()), 0..4_usize)
             .prop_map(|(channel, after, limit)| Call::Readers { channel, after, limit }),
         1 => Just(Call::Reopen),
@@ -318,7 +318,7 @@ async fn ask(stage: &Stage<'_>, call: &Call, case: u32) -> Answer {
         }
         Call::Heads => Answer::Heads(timeline.heads(&channels_of(case)).await.expect("answers")),
         Call::Marks { user: reader, came } => {
-            let came = Time::from_micros(came);
+            let came = came.map(Time::from_micros);
             let channels = channels_of(case).into_iter();
             let asked: Vec<_> = channels.map(|channel| (channel, came)).collect();
             let marks = timeline.marks(user(reader), &asked).await;

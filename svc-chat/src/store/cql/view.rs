@@ -221,14 +221,18 @@ impl Core {
         Ok(Moved { from, to, head })
     }
 
-    /// A user's read mark for one who came at an instant. Who has read past that place, as nearly everybody has, costs no search.
+    /// A user's read mark as it is written down, or for one who came at an instant. Who has read past that place, as nearly everybody
+    /// has, costs no search.
     pub(super) async fn mark_since(
         &self,
         channel: ChannelId,
         user: UserId,
-        came: Time,
+        came: Option<Time>,
     ) -> Asked<Mark> {
         let mark = self.database.mark(channel, user).await?;
+        let Some(came) = came else {
+            return Ok(mark);
+        };
         let newest = self.newest(channel).await?.head.seq;
         let Some(unread) = mark.seq.next().filter(|unread| *unread <= newest) else {
             return Ok(mark);

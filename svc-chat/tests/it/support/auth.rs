@@ -9,11 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use guildhall_kernel::{Role, SpaceId, Time, UserId};
-use guildhall_mesh::{access::Source as _, guard::bad_field};
+use guildhall_kernel::{Role, SpaceId, UserId};
+use guildhall_mesh::guard::bad_field;
 use guildhall_proto::auth::v1::{self as pb, access_service_server::AccessService};
 use guildhall_testkit::Rights;
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 #[derive(Clone)]
@@ -29,8 +28,6 @@ struct Inner {
     loses_answer: AtomicBool,
     away: AtomicBool,
     ensured: AtomicU32,
-    /// Who came when; nothing of who was there from the beginning.
-    joined: Mutex<HashMap<(UserId, SpaceId), Time>>,
 }
 
 impl FakeAuth {
@@ -42,7 +39,6 @@ impl FakeAuth {
             loses_answer: AtomicBool::new(false),
             away: AtomicBool::new(false),
             ensured: AtomicU32::new(0),
-            joined: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -52,12 +48,6 @@ impl FakeAuth {
     /// From now on this is a person of the hall.
     pub(crate) fn know(&self, user: UserId) {
         self.inner.people.lock().expect("whole").insert(user);
-    }
-
-    /// Somebody comes into a space.
-    pub(crate) fn welcome(&self, user: UserId, space: SpaceId, at: Time) {
-        let mut joined = self.inner.joined.lock().expect("whole");
-        joined.insert((user, space), at);
     }
 
     pub(crate) fn lose_next_answer(&self) {
@@ -137,6 +127,7 @@ impl AccessService for FakeAuth {
             role: 0,
             as_of: 0,
             kind: kind.into(),
+            joined_at: None,
         }))
     }
 
@@ -156,21 +147,9 @@ impl AccessService for FakeAuth {
 
     async fn list_roles(
         &self,
-        request: Request<pb::ListRolesRequest>,
+        _: Request<pb::ListRolesRequest>,
     ) -> Result<Response<pb::ListRolesResponse>, Status> {
-        self.is_here()?;
-        let user = UserId::parse(&request.into_inner().user_id).expect("the layers checked");
-        let (roles, as_of) = self.inner.rights.roles(user).await?;
-        let joined = self.inner.joined.lock().expect("whole");
-        let place = |(space, role): (SpaceId, Role)| pb::RoleInSpace {
-            space_id: space.to_string(),
-            role: role.number().into(),
-            joined_at: Some(timestamp(joined.get(&(user, space)).copied())),
-        };
-        Ok(Response::new(pb::ListRolesResponse {
-            roles: roles.into_iter().map(place).collect(),
-            as_of,
-        }))
+        Err(not_asked())
     }
 
     async fn list_access_changes(
@@ -178,14 +157,6 @@ impl AccessService for FakeAuth {
         _: Request<pb::ListAccessChangesRequest>,
     ) -> Result<Response<pb::ListAccessChangesResponse>, Status> {
         Err(not_asked())
-    }
-}
-
-fn timestamp(at: Option<Time>) -> Timestamp {
-    let at = at.unwrap_or(Time::from_micros(0));
-    Timestamp {
-        seconds: at.seconds(),
-        nanos: at.nanos(),
     }
 }
 

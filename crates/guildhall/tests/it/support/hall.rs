@@ -50,11 +50,11 @@ impl OneProcess {
 
     /// A hall on this data. Its log is beside it.
     pub async fn on(data: &Path) -> Self {
-        Self::by(serve(data), data).await
+        Self::of(serve(data), data).await
     }
 
-    /// The hall that a command serves on this data.
-    pub async fn by(mut command: Command, data: &Path) -> Self {
+    /// The hall that a command serves from this data.
+    pub async fn of(mut command: Command, data: &Path) -> Self {
         let log = data.with_extension("log");
         let lines = File::options().create(true).append(true).open(&log);
         command.stderr(lines.expect("a log file"));

@@ -21,6 +21,20 @@ pub(super) async fn slow_body(hall: Hall) -> anyhow::Result<()> {
     expect_answer(&hall, &head, &["", " 408 "]).await
 }
 
+/// Promises the largest body there is and sends all of it but a byte: a hundred of these are more than all bodies may take together.
+pub(super) async fn most_of_a_body(hall: Hall) -> anyhow::Result<()> {
+    let mut sent = post(&hall, 1 << 20);
+    sent.extend_from_slice(&vec![b' '; (1 << 20) - 1]);
+    // 503 where those before it are too young to make room.
+    expect_answer(&hall, &sent, &["", " 408 ", " 503 "]).await
+}
+
+/// Does the same for a call that needs a token, without one: refused before the body.
+pub(super) async fn body_of_nobody(hall: Hall) -> anyhow::Result<()> {
+    let head = "POST /api/v1/spaces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n{";
+    expect_answer(&hall, head.as_bytes(), &[" 401 "]).await
+}
+
 /// Announces a body of 10 MiB.
 pub(super) async fn large_body(hall: Hall) -> anyhow::Result<()> {
     let mut head = post(&hall, 10 << 20);

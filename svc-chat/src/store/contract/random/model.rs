@@ -93,7 +93,8 @@ impl Model {
             })),
             Call::Marks { user, came } => Answer::Marks(self.of_all(|log| {
                 let mark = log.read_by(user);
-                let seq = mark.seq.max(Seq(log.until(came)));
+                let start = came.map_or(0, |came| log.until(came));
+                let seq = mark.seq.max(Seq(start));
                 Mark { seq, ..mark }
             })),
             Call::Readers {
