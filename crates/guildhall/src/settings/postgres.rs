@@ -76,8 +76,8 @@ impl PostgresSettings {
 
     fn schema_of(&self, server: &Server, service: &str) -> Result<Home, BadSettings> {
         let schema = server.schema(&format!("{}_{service}", self.schema));
-        let schema =
-            schema.map_err(|bad: BadServer| BadSettings::new("postgres.schema", bad.to_string()))?;
+        let schema = schema
+            .map_err(|bad: BadServer| BadSettings::new("postgres.schema", bad.to_string()))?;
         Ok(Home::Schema(schema))
     }
 }
