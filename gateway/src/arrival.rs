@@ -19,8 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 /// One more second for each of these, in bytes.
 const PACE: usize = 16 << 10;
-/// How long a body may be on its way before it can be made to give way: most have come by then.
-const UNTOUCHED: Duration = Duration::from_secs(1);
 
 /// What all bodies that are on their way may take together.
 #[derive(Debug, Clone)]
@@ -43,7 +41,6 @@ struct Pot {
 
 #[derive(Debug)]
 struct Coming {
-    since: Instant,
     bytes: usize,
     cut: CancellationToken,
 }
@@ -127,7 +124,6 @@ impl Arrivals {
     fn begin(&self) -> (Share, CancellationToken) {
         let cut = CancellationToken::new();
         let coming = Coming {
-            since: now(),
             bytes: 0,
             cut: cut.clone(),
         };
@@ -151,14 +147,12 @@ impl Arrivals {
 }
 
 impl Pot {
-    /// Makes the oldest body but `own` give way, if it has been coming for long enough. Says whether there was one.
+    /// Makes the oldest body but `own` give way. Says whether there was one.
     fn cut_oldest(&mut self, own: u64) -> bool {
-        let now = now();
         let oldest = self
             .coming
             .iter()
             .find(|(number, coming)| **number != own && coming.bytes > 0)
-            .filter(|(_, coming)| now.saturating_duration_since(coming.since) >= UNTOUCHED)
             .map(|(number, _)| *number);
         let Some(cut) = oldest.and_then(|number| self.coming.remove(&number)) else {
             return false;
@@ -314,26 +308,22 @@ mod tests {
                 arrivals.whole(second, 1_000).await
             })
         });
-        let early = arrivals.whole(Body::from(vec![0; 300]), 1_000);
-        let (early, late) = tokio::select! {
+        let other = tokio::select! {
             biased;
             _ = &mut held => unreachable!("both wait for more"),
-            both = async {
+            other = async {
                 sleep(Duration::from_millis(500)).await;
-                let early = early.await;
-                sleep(Duration::from_secs(1)).await;
-                (early, arrivals.whole(Body::from(vec![0; 300]), 1_000).await)
-            } => both,
+                arrivals.whole(Body::from(vec![0; 300]), 1_000).await
+            } => other,
         };
 
-        assert_eq!(early.err(), Some(NotArrived::Busy));
-        assert!(late.is_ok());
+        assert!(other.is_ok());
         let held_now = arrivals.pot().held;
         assert_eq!(held_now, 500 + 300, "only the oldest had to go");
         let (first, second) = held.await;
         assert_eq!(first.err(), Some(NotArrived::Late));
         assert_eq!(second.err(), Some(NotArrived::Late));
-        drop(late);
+        drop(other);
         assert_eq!(arrivals.pot().held, 0);
     }
 
