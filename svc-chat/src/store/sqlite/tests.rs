@@ -18,7 +18,6 @@ mod crash;
 mod disk;
 mod engine;
 mod held;
-mod measure;
 mod tail;
 
 crate::store::contract::timeline_contract!(bench);

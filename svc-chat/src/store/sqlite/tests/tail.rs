@@ -7,7 +7,6 @@ use std::{
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use guildhall_kernel::{Clock as _, SystemClock};
 use guildhall_mesh::{
     Bus as _, Heard, LocalBus, Note, Tasks,
     bus::Listener,
@@ -134,43 +133,6 @@ async fn a_reader_that_is_far_behind_hears_everything_in_order() {
     let rows = timeline.read(0, 5_000).await.expect("reads");
     let logged: Vec<_> = rows.into_iter().map(|(_, note)| note).collect();
     assert_eq!(*all.heard(), logged);
-}
-
-/// Prints how soon after its answer a post is heard; a relay is one task switch away from the commit.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn measure_how_soon_a_post_is_heard() {
-    let (file, bus, tasks, clock) = (bench(), LocalBus::new(), Tasks::new(), SystemClock::new());
-    let mut ear = bus
-        .listen("guildhall.chat.v1.*.*", 9)
-        .await
-        .expect("listens");
-    let timeline = file.start(Options::default()).await;
-    relay(&tasks, timeline.clone(), Arc::new(bus));
-    let mut took = Vec::new();
-    for post in 0..1_000 {
-        let mut answered = None;
-        let posted = async {
-            number(
-                timeline
-                    .append(channel(1), draft(1, &post.to_string()))
-                    .await,
-            );
-            answered = Some(clock.uptime());
-        };
-        let heard = async {
-            hear(&mut ear).await;
-            clock.uptime()
-        };
-        let ((), heard) = tokio::join!(posted, heard);
-        took.push(heard.saturating_sub(answered.expect("was answered")));
-    }
-    took.sort_unstable();
-    println!(
-        "heard after the answer: p50 {:?} p99 {:?} max {:?}",
-        took[500], took[990], took[999]
-    );
-    tasks.stop(PATIENCE).await;
 }
 
 async fn hear(ear: &mut Listener) -> Note {
