@@ -24,7 +24,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long to wait after a failure, doubled up to [`PATIENCE`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between tries.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The cursor under which the relay keeps its place.
 const RELAY: &str = "bus";
 

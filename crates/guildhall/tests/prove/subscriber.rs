@@ -62,14 +62,14 @@ async fn a_subscriber_that_begins_at_the_newest_event_is_found_out() -> anyhow::
 /// Kills a server `kills` times while people come in, or until one of them was not heard of.
 async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verdict> {
     server.start().await?;
-    let address = server.address();
-    let owner = Person::register(&address, "owner").await?;
+    let doors = server.doors();
+    let owner = Person::register(&doors, "owner").await?;
     let names = (0..PEOPLE).map(|n| format!("person{n}"));
-    let people = try_join_all(names.map(|name| {
-        let address = address.clone();
-        async move { Person::register(&address, &name).await }
-    }))
-    .await?;
+    let people = names.map(|name| {
+        let doors = doors.clone();
+        async move { Person::register(&doors, &name).await }
+    });
+    let people = try_join_all(people).await?;
     let (space, channels) = furnish(&owner, &people).await?;
     let members = format!("/spaces/{space}/members");
 
@@ -127,7 +127,7 @@ async fn leave(owner: &Person, members: &str, person: &Person) -> anyhow::Result
     match owner.until_known(Method::DELETE, &path, None).await? {
         Outcome::Done(_) | Outcome::Refused(StatusCode::NOT_FOUND, _) => Ok(()),
         Outcome::Refused(status, problem) => bail!("DELETE {path}: {status} {problem}"),
-        Outcome::Unknown => bail!("DELETE {path} is not answered"),
+        Outcome::Unknown(_) => bail!("DELETE {path} is not answered"),
     }
 }
 
