@@ -6,8 +6,13 @@
 //! are what is broken: `process`, `nats`, `postgres`, …
 
 mod campaign;
+mod cassandra;
+mod clock;
+mod disk;
+mod heard;
 mod nats;
 mod node;
+mod partition;
 mod ports;
 mod postgres;
 mod process;
@@ -28,6 +33,7 @@ use guildhall_testkit::{chaos::Proxy, infra};
 use tempfile::TempDir;
 
 use crate::doors::Doors;
+use disk::Disk;
 use node::Node;
 use servers::Servers;
 use shape::Shape;
@@ -43,6 +49,8 @@ pub(crate) struct Cluster {
     pub(crate) doors: Doors,
     /// What they said of themselves.
     pub(crate) watch: Watch,
+    // Before their folder.
+    disks: Vec<Disk>,
     /// The network: who goes where -> the proxy on that way.
     ways: BTreeMap<(String, String), Proxy>,
     folder: Option<TempDir>,
@@ -83,9 +91,17 @@ impl Cluster {
             watch: Watch::over(&nodes),
             nodes,
             servers: servers.clone(),
+            disks: Vec::new(),
             ways: BTreeMap::new(),
             folder: Some(folder),
         };
+        if let Some(mib) = shape.disk() {
+            let mounted = cluster
+                .nodes
+                .iter()
+                .map(|node| Disk::mount(&node.data(), mib));
+            cluster.disks = mounted.collect::<anyhow::Result<_>>()?;
+        }
         cluster.lay_ways().await?;
         cluster.write_settings()?;
         cluster.migrate().await?;
@@ -118,6 +134,11 @@ impl Cluster {
             .filter(|(way, _)| is_meant(way))
             .map(|(_, proxy)| proxy)
             .collect()
+    }
+
+    /// The small disk of the first process.
+    pub(crate) fn disk(&self) -> anyhow::Result<&Disk> {
+        self.disks.first().context("it has no disk of its own")
     }
 
     /// Keeps the logs, and says where they are.

@@ -23,7 +23,8 @@ use crate::{
 pub(crate) struct Crowd {
     /// Owns every channel, and makes no load.
     pub(crate) owner: Person,
-    people: Vec<Person>,
+    /// Whose load it is.
+    pub(crate) people: Vec<Person>,
     readers: usize,
 }
 

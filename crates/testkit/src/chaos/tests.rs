@@ -11,8 +11,8 @@ const LONG: Duration = Duration::from_secs(5);
 /// A server that says everything back, behind a proxy; and a client of it.
 async fn echo() -> (Proxy, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::before(&listener.local_addr().unwrap().to_string());
-    let proxy = proxy.await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    let proxy = Proxy::before(&server).await.unwrap();
     proxy.tasks.spawn("echo", async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut piece = [0; 64];

@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::disk::Disk;
+
 /// PostgreSQL, NATS and Cassandra of this proof; stopped and wiped when dropped.
 #[derive(Debug)]
 pub(crate) struct Servers {
@@ -20,6 +22,7 @@ pub(crate) struct Servers {
     kinds: String,
     nodes: usize,
     addresses: BTreeMap<String, String>,
+    disks: BTreeMap<&'static str, Disk>,
 }
 
 /// What was asked for and cannot be had.
@@ -27,20 +30,29 @@ pub(crate) struct Servers {
 pub(crate) struct Missing(pub(crate) String);
 
 impl Servers {
-    /// Starts servers in `folder`: of `kinds` "nats", "postgres" and "cassandra", the last on 1 or 3 nodes.
+    /// Starts servers in `folder`: of `kinds` "nats", "postgres" and "cassandra", the last on 1 or 3 nodes. Those of `disks` have a disk
+    /// of their own, of so many MiB.
     pub(crate) async fn start(
         folder: &Path,
         kinds: &[&str],
         nodes: usize,
+        disks: &[(&'static str, usize)],
     ) -> anyhow::Result<Result<Self, Missing>> {
         let mut servers = Self {
             folder: folder.to_owned(),
             kinds: kinds.join(","),
             nodes,
             addresses: BTreeMap::new(),
+            disks: BTreeMap::new(),
         };
         // What a proof left behind that was killed.
         servers.infra(&["down", "--wipe"]).output().await?;
+        for (server, mib) in disks {
+            match Disk::mount(&servers.folder.join(server), *mib) {
+                Ok(disk) => servers.disks.insert(server, disk),
+                Err(why) => return Ok(Err(Missing(format!("no small disk: {why}")))),
+            };
+        }
         servers.up().await?;
         let env = std::fs::read_to_string(servers.folder.join("env"))?;
         let pairs = env.lines().filter_map(|line| line.split_once('='));
@@ -115,6 +127,12 @@ impl Servers {
         std::fs::remove_dir_all(self.folder.join("nats/data")).context("the files of NATS")
     }
 
+    /// The small disk of a server.
+    pub(crate) fn disk(&self, server: &str) -> anyhow::Result<&Disk> {
+        let disk = self.disks.get(server);
+        disk.with_context(|| format!("{server} has no disk of its own"))
+    }
+
     fn address(&self, key: &str) -> anyhow::Result<&str> {
         let address = self.addresses.get(key);
         address
@@ -155,8 +173,9 @@ impl Drop for Servers {
         ] {
             let _runs_not = self.signal(server, Signal::CONT);
         }
-        let mut down = self.infra(&["down", "--wipe"]).into_std();
         // The next start in this folder does it, if this one cannot.
-        let _done = down.output();
+        let _down = self.infra(&["down"]).into_std().output();
+        self.disks.clear();
+        let _wiped = self.infra(&["down", "--wipe"]).into_std().output();
     }
 }
