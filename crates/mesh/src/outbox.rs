@@ -17,6 +17,9 @@ use crate::{
     tasks::Tasks,
 };
 
+#[cfg(feature = "sabotage")]
+mod fault;
+
 /// How many rows are read at once.
 const BATCH: usize = 256;
 /// How often a journal is looked at when nothing rings.
@@ -212,6 +215,12 @@ impl Memory {
 
     /// Tells again where the bus has forgotten. Before anything newer is sent, so that the order of a scope stays.
     async fn mend(&mut self, tasks: &Tasks) -> Result<(), Cause> {
+        // A proof takes this guard away, to see itself go red.
+        #[cfg(feature = "sabotage")]
+        if fault::leaves_forgotten() {
+            self.forgot.mark_unchanged();
+            return Ok(());
+        }
         let seen = *self.forgot.borrow();
         let forgot = self.forgot.has_changed().unwrap_or(false)
             || !self.looked && !self.remembers_the_last().await?;

@@ -12,6 +12,7 @@ mod disk;
 mod heard;
 mod nats;
 mod node;
+mod packets;
 mod partition;
 mod ports;
 mod postgres;
@@ -57,31 +58,22 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a hall of this shape, with schemas and streams that no other has.
-    pub(crate) async fn start(shape: &Shape, servers: &Arc<Servers>) -> anyhow::Result<Self> {
-        let program = Path::new(env!("CARGO_BIN_EXE_guildhall"));
-        Self::of(program, None, shape, servers).await
-    }
-
-    /// The same with one guard taken away; see [`crate::server::Server::without`].
-    pub(crate) async fn without(
-        fault: &'static str,
-        shape: &Shape,
-        servers: &Arc<Servers>,
-    ) -> anyhow::Result<Self> {
-        let program = std::env::var_os("GUILDHALL_SABOTAGED");
-        let program = program.context("GUILDHALL_SABOTAGED is not set")?;
-        Self::of(Path::new(&program), Some(fault), shape, servers).await
-    }
-
-    async fn of(
-        program: &Path,
+    /// Starts a hall of this shape, with schemas and streams that no other has; without one of its guards where `fault` names it, see
+    /// [`crate::server::Server::without`].
+    pub(crate) async fn start(
         fault: Option<&'static str>,
         shape: &Shape,
         servers: &Arc<Servers>,
     ) -> anyhow::Result<Self> {
+        let program = match fault {
+            None => PathBuf::from(env!("CARGO_BIN_EXE_guildhall")),
+            Some(_) => PathBuf::from(
+                std::env::var_os("GUILDHALL_SABOTAGED")
+                    .context("GUILDHALL_SABOTAGED is not set")?,
+            ),
+        };
         let folder = tempfile::tempdir()?;
-        let mut nodes = shape.nodes(program, folder.path())?;
+        let mut nodes = shape.nodes(&program, folder.path())?;
         for node in &mut nodes {
             node.variables
                 .extend(fault.map(|fault| ("SABOTAGE".to_owned(), fault.to_owned())));

@@ -25,6 +25,8 @@ const WARM_PATIENCE: Duration = Duration::from_secs(30);
 /// Breaks halls of one shape.
 pub(crate) struct Campaign {
     name: &'static str,
+    /// Which guard is taken away.
+    without: Option<&'static str>,
     shape: Shape,
     servers: Arc<Servers>,
     hall: Option<(Cluster, Crowd)>,
@@ -51,11 +53,20 @@ impl Campaign {
     pub(crate) fn new(name: &'static str, shape: Shape, servers: Arc<Servers>) -> Self {
         Self {
             name,
+            without: None,
             shape,
             servers,
             hall: None,
             wrong: Vec::new(),
             part: 0,
+        }
+    }
+
+    /// The same with one guard taken away, which is to be found out.
+    pub(crate) fn without(fault: &'static str, shape: Shape, servers: Arc<Servers>) -> Self {
+        Self {
+            without: Some(fault),
+            ..Self::new(fault, shape, servers)
         }
     }
 
@@ -71,11 +82,11 @@ impl Campaign {
         let told = match self.tried(what, fault).await {
             Ok((told, wrong)) if wrong.is_empty() => told,
             Ok((told, wrong)) => {
-                self.failed(what, wrong);
+                self.failed(what, wrong).await;
                 format!("{told}, WRONG")
             }
             Err(error) => {
-                self.failed(what, vec![format!("{error:#}")]);
+                self.failed(what, vec![format!("{error:#}")]).await;
                 "WRONG".to_owned()
             }
         };
@@ -104,13 +115,27 @@ impl Campaign {
         assert!(self.wrong.is_empty(), "{}: {:#?}", self.name, self.wrong);
     }
 
+    /// Ends a hall without one of its guards.
+    ///
+    /// # Panics
+    /// Where nothing was found to be wrong that begins like this.
+    pub(crate) async fn found_out(mut self, begins: &str) {
+        let hall = self.hall.take();
+        drop(hall);
+        let is_found = |wrong: &&String| wrong.contains(&format!(": {begins}"));
+        let found = self.wrong.iter().find(is_found);
+        let found =
+            found.unwrap_or_else(|| panic!("{} was not found out: {:?}", self.name, self.wrong));
+        println!("{}: found out by {found}", self.name);
+    }
+
     async fn tried(
         &mut self,
         what: &str,
         fault: impl AsyncFnOnce(&mut Ground<'_>) -> anyhow::Result<Instant>,
     ) -> anyhow::Result<(String, Vec<String>)> {
         if self.hall.is_none() {
-            let cluster = Cluster::start(&self.shape, &self.servers).await?;
+            let cluster = Cluster::start(self.without, &self.shape, &self.servers).await?;
             let crowd = Crowd::register(&cluster.doors, CALLERS, READERS).await?;
             self.hall = Some((cluster, crowd));
         }
@@ -157,13 +182,23 @@ impl Campaign {
     }
 
     /// Keeps what is wrong, and begins with a new hall.
-    fn failed(&mut self, what: &str, wrong: Vec<String>) {
-        let logs = self.hall.take().map(|(mut cluster, _)| cluster.keep_logs());
+    async fn failed(&mut self, what: &str, wrong: Vec<String>) {
+        let is_wanted = self.without.is_none();
+        let logs = self
+            .hall
+            .take()
+            .map(|(mut cluster, _)| is_wanted.then(|| cluster.keep_logs()));
         for wrong in wrong.into_iter().take(20) {
-            println!("WRONG {}: {what}: {wrong}", self.name);
+            if is_wanted {
+                println!("WRONG {}: {what}: {wrong}", self.name);
+            }
             self.wrong.push(format!("{what}: {wrong}"));
         }
-        self.wrong.extend(logs);
+        self.wrong.extend(logs.flatten());
+        if let Err(error) = self.servers.heal().await {
+            self.wrong
+                .push(format!("the servers do not come back: {error:#}"));
+        }
     }
 }
 

@@ -131,9 +131,6 @@ impl Node {
         let log = self.folder.join(format!("{}.log", self.name));
         let log = File::options().append(true).create(true).open(log)?;
         let mut command = self.word("serve");
-        if !self.roles.is_empty() {
-            command.args(["--roles", &self.roles.join(",")]);
-        }
         command.stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         Ok(())

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use guildhall_testkit::chaos::{Way, Weather};
+use guildhall_testkit::chaos::{Proxy, Way, Weather};
 
-use super::campaign::Ground;
+use super::{campaign::Ground, packets::Lost};
 
 /// Nothing passes that way between one process and all that `to` names: "postgres", "nats", or a role.
 ///
@@ -18,27 +18,32 @@ pub(super) async fn silent(
     is_needed: bool,
 ) -> anyhow::Result<Instant> {
     let broke = Instant::now();
-    set(ground, from, to, Weather::Silent(way))?;
+    let ways = ways(ground, from, to)?;
+    let addresses: Vec<_> = ways.iter().map(|way| way.address()).collect();
+    let lost = Lost::at(&addresses, way)?;
+    let set = |weather| ways.iter().for_each(|way| way.set(weather));
+    if lost.is_none() {
+        set(Weather::Silent(way));
+    }
     ground.pass(time).await;
-    set(ground, from, to, Weather::Clear)?;
+    set(Weather::Clear);
+    let how = lost.map_or("through proxies", |_| "packets lost");
+    ground.notes.push(how.to_owned());
     if is_needed {
         ground.not_ready(&[from.to_owned()], broke);
     }
     Ok(Instant::now())
 }
 
-fn set(ground: &Ground<'_>, from: &str, to: &str, weather: Weather) -> anyhow::Result<()> {
-    let mut meant = ground.cluster.with_role(to);
-    if matches!(to, "postgres" | "nats") {
-        meant = vec![to.to_owned()];
-    }
+fn ways<'g>(ground: &'g Ground<'_>, from: &str, to: &str) -> anyhow::Result<Vec<&'g Proxy>> {
+    let meant = match to {
+        "postgres" | "nats" => vec![to.to_owned()],
+        role => ground.cluster.with_role(role),
+    };
     let ways: Vec<_> = meant
         .iter()
         .flat_map(|to| ground.cluster.ways(from, to))
         .collect();
     anyhow::ensure!(!ways.is_empty(), "{from} has no way to {to}");
-    for way in ways {
-        way.set(weather);
-    }
-    Ok(())
+    Ok(ways)
 }

@@ -82,6 +82,12 @@ impl Servers {
         Ok(())
     }
 
+    /// Lets all go on, and starts what does not run: for the next fault, after one that ended half way.
+    pub(crate) async fn heal(&self) -> anyhow::Result<()> {
+        self.thaw();
+        self.up().await
+    }
+
     /// `postgres://…`
     pub(crate) fn postgres(&self) -> anyhow::Result<&str> {
         self.address("POSTGRES_URL")
@@ -140,6 +146,13 @@ impl Servers {
             .with_context(|| format!("{key} was not started"))
     }
 
+    fn thaw(&self) {
+        let nodes = ["cassandra-1", "cassandra-2", "cassandra-3"];
+        for server in ["nats", "postgres"].into_iter().chain(nodes) {
+            let _runs_not = self.signal(server, Signal::CONT);
+        }
+    }
+
     fn pid(&self, server: &str) -> anyhow::Result<Pid> {
         let record = self.folder.join(server).join("process.json");
         let record = std::fs::read(&record).with_context(|| record.display().to_string())?;
@@ -164,15 +177,7 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         // What is frozen does not stop.
-        for server in [
-            "nats",
-            "postgres",
-            "cassandra-1",
-            "cassandra-2",
-            "cassandra-3",
-        ] {
-            let _runs_not = self.signal(server, Signal::CONT);
-        }
+        self.thaw();
         // The next start in this folder does it, if this one cannot.
         let _down = self.infra(&["down"]).into_std().output();
         self.disks.clear();

@@ -33,8 +33,13 @@ impl Hall<'_> {
         let postgres = self.servers.postgres()?;
         let postgres = postgres.replace(address_of(postgres)?, &way_to("postgres")?);
         let nats = way_to("nats")?;
+        let roles = match node.roles.as_slice() {
+            [] => String::new(),
+            roles => format!("roles = \"{}\"\ndrain_seconds = 1", roles.join(",")),
+        };
         let mut text = format!(
-            r#"{COMMON}
+            r#"{roles}
+{COMMON}
 [live]
 heartbeat_seconds = 2
 
@@ -52,17 +57,17 @@ namespace = "{name}"
 replicas = 1
 "#
         );
-        if node.roles.is_empty() {
-            return Ok(text);
-        }
         if let Some(nodes) = self.servers.cassandra() {
             let nodes: Vec<_> = nodes.split(',').map(|node| format!("{node:?}")).collect();
             let replicas = nodes.len();
             write!(
                 text,
-                "\n[cql]\nnodes = [{}]\nkeyspace = \"{name}\"\nreplication = {replicas}\n",
+                "\n[cql]\nnodes = [{}]\nkeyspace = \"{name}\"\ndatacenter = \"datacenter1\"\nreplication = {replicas}\n",
                 nodes.join(", ")
             )?;
+        }
+        if node.roles.is_empty() {
+            return Ok(text);
         }
         let certificate = |end: &str| {
             let role = node.roles.first().copied().unwrap_or("all");
