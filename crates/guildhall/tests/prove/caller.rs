@@ -1,8 +1,11 @@
 //! Somebody who posts, edits, deletes and reads, and writes down every answer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use rand::{Rng as _, rngs::StdRng};
@@ -21,6 +24,8 @@ pub(crate) struct Caller {
     person: Person,
     channel: String,
     unanswered: Unanswered,
+    /// How long it rests between two calls, on average.
+    pause: Duration,
     random: StdRng,
     record: Record,
     acknowledged: Arc<AtomicUsize>,
@@ -34,6 +39,7 @@ impl Caller {
         person: Person,
         channel: String,
         unanswered: Unanswered,
+        pause: Duration,
         part: u64,
         acknowledged: Arc<AtomicUsize>,
     ) -> Self {
@@ -41,6 +47,7 @@ impl Caller {
             person,
             channel,
             unanswered,
+            pause,
             random: seed::random(part),
             record: Record::default(),
             acknowledged,
@@ -60,6 +67,8 @@ impl Caller {
                 9..11 => self.read().await?,
                 _ => self.delete().await,
             }
+            let pause = self.random.random_range(0..=2 * self.pause.as_millis());
+            tokio::time::sleep(Duration::from_millis(u64::try_from(pause)?)).await;
         }
         Ok(self.record)
     }

@@ -65,7 +65,9 @@ async fn found_out(fault: &'static str) -> anyhow::Result<()> {
 pub(crate) async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verdict> {
     server.start().await?;
     let crowd = Crowd::register(&server.doors(), CALLERS, READERS).await?;
-    let load = crowd.load("proof", Unanswered::Decided, 0).await?;
+    let load = crowd
+        .load("proof", Unanswered::Decided, Duration::ZERO, 0)
+        .await?;
 
     let mut random = seed::random(1_000);
     for _ in 0..kills {

@@ -1,9 +1,12 @@
 //! The load under which halls are broken: callers who post, edit, delete and read, a clerk who makes spaces and channels, readers who
 //! follow, and the verdict on all of them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use futures::future::try_join_all;
@@ -67,11 +70,12 @@ impl Crowd {
         })
     }
 
-    /// Begins a load on a channel of its own. `part` seeds it.
+    /// Begins a load on a channel of its own, whose callers rest for `pause` between two calls. `part` seeds it.
     pub(crate) async fn load(
         &self,
         name: &str,
         unanswered: Unanswered,
+        pause: Duration,
         part: u64,
     ) -> anyhow::Result<Load> {
         let channel = self.owner.channel_for(name, &self.people).await?;
@@ -85,7 +89,7 @@ impl Crowd {
             .map(|(part, person)| {
                 let person = person.clone();
                 let (channel, done) = (channel.clone(), acknowledged.clone());
-                let caller = Caller::new(person, channel, unanswered, part, done);
+                let caller = Caller::new(person, channel, unanswered, pause, part, done);
                 tokio::spawn(caller.work(ending.clone()))
             })
             .collect();

@@ -18,6 +18,8 @@ use crate::{
 
 const CALLERS: usize = 8;
 const READERS: usize = 4;
+/// How long each caller rests between two calls: it is about what breaks, not about how much a small machine can do.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How much a load has done before something breaks under it.
 const WARM: usize = 30;
 const WARM_PATIENCE: Duration = Duration::from_secs(30);
@@ -140,7 +142,7 @@ impl Campaign {
             self.hall = Some((cluster, crowd));
         }
         let (cluster, crowd) = self.hall.as_mut().expect("it was made above");
-        let load = crowd.load(what, Unanswered::Open, self.part).await?;
+        let load = crowd.load(what, Unanswered::Open, PAUSE, self.part).await?;
         warm(&load).await?;
 
         let broke = Instant::now();

@@ -23,13 +23,3 @@ pub(super) async fn frozen(ground: &mut Ground<'_>, time: Duration) -> anyhow::R
     ground.none_failed();
     Ok(Instant::now())
 }
-
-/// nats-server is killed, and comes back without its files.
-pub(super) async fn wiped(ground: &mut Ground<'_>) -> anyhow::Result<Instant> {
-    ground.cluster.servers.kill("nats", Signal::KILL).await?;
-    ground.cluster.servers.wipe_nats()?;
-    ground.pass(Duration::from_secs(1)).await;
-    ground.cluster.servers.up().await?;
-    ground.none_failed();
-    Ok(Instant::now())
-}
