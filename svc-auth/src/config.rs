@@ -38,7 +38,7 @@ guildhall_mesh::settings! {
         pub refresh_idle_days: u64 = 7,
         /// After how many days a session ends in any case.
         pub refresh_days: u64 = 30,
-        /// After how many days a new key signs access tokens.
+        /// After how many days a new key is made that signs access tokens; it signs two minutes later.
         pub key_days: u64 = 30,
         /// How new passwords are hashed: "argon2id" or "bcrypt".
         pub password_scheme: Scheme = Scheme::Argon2id,

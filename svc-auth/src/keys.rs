@@ -1,4 +1,5 @@
-//! The keys that sign access tokens: Ed25519, the newest signs, the ones before verify until their last token has ended.
+//! The keys that sign access tokens: Ed25519. A new one is shown to everybody before it signs, the ones before verify until their
+//! last token has ended.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -10,7 +11,7 @@ use aws_lc_rs::{
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use guildhall_kernel::{Clock, Ids};
+use guildhall_kernel::{Clock, Ids, Time};
 use guildhall_mesh::token::{Claims, TYPE};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
@@ -21,8 +22,12 @@ use crate::{
     store::{Store, Write, key, key::StoredKey},
 };
 
-/// The longest that an access token can live by any settings, and the clocks of two machines be apart.
-const LAST_TOKEN: Duration = Duration::from_secs(30 * 60 + 60);
+/// How long a new key is shown before it signs: every auth process looks at the keys once a minute, and who verifies asks one of them
+/// every 30 s.
+const SHOWN_FIRST: Duration = Duration::from_secs(120);
+/// How long a key may be needed after the next one was made: until that one signs, in the process that learns of it last; then the
+/// longest that an access token can live by any settings; and a minute that the clocks of two machines may be apart.
+const LAST_TOKEN: Duration = Duration::from_secs(SHOWN_FIRST.as_secs() + 60 + 30 * 60 + 60);
 /// What stands before the 32 bytes of a seed in the PKCS #8 form of an Ed25519 key (RFC 8410).
 const PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
@@ -81,7 +86,7 @@ impl KeyRing {
         self.ring().jwks.clone()
     }
 
-    /// Signs with the newest key.
+    /// Signs with the newest key that everybody knows.
     pub(crate) fn sign(&self, claims: &Claims) -> Result<String, AuthError> {
         let ring = self.ring();
         let mut header = Header::new(Algorithm::EdDSA);
@@ -119,12 +124,12 @@ async fn turn(
     } else {
         stored
     };
-    ring(&stored)
+    ring(&stored, now)
 }
 
 async fn renew(
     store: &Store,
-    now: guildhall_kernel::Time,
+    now: Time,
     ids: &dyn Ids,
     key_time: Duration,
 ) -> Result<Vec<StoredKey>, AuthError> {
@@ -145,7 +150,7 @@ async fn renew(
                     created_at: now,
                 };
                 key::add(write, &new).await?;
-                info!(kid = new.id, "a new key signs access tokens");
+                info!(kid = new.id, "a new key is to sign access tokens");
                 keys.insert(0, new);
             }
             let kept = 1 + keys
@@ -161,8 +166,12 @@ async fn renew(
         .await
 }
 
-fn ring(keys: &[StoredKey]) -> Result<Ring, AuthError> {
-    let newest = keys.first().ok_or(AuthError::BadKey)?;
+fn ring(keys: &[StoredKey], now: Time) -> Result<Ring, AuthError> {
+    // The first key of a hall has nobody before it.
+    let known = keys
+        .iter()
+        .find(|key| key.created_at.plus(SHOWN_FIRST) <= now);
+    let signing = known.or(keys.last()).ok_or(AuthError::BadKey)?;
     let public_keys = keys.iter().map(|key| {
         let x = URL_SAFE_NO_PAD.encode(public(&key.seed)?);
         Ok(json!({
@@ -171,8 +180,8 @@ fn ring(keys: &[StoredKey]) -> Result<Ring, AuthError> {
     });
     let public_keys: Vec<_> = public_keys.collect::<Result<_, AuthError>>()?;
     Ok(Ring {
-        id: newest.id.clone(),
-        signing: EncodingKey::from_ed_der(&[&PKCS8[..], &newest.seed].concat()),
+        id: signing.id.clone(),
+        signing: EncodingKey::from_ed_der(&[&PKCS8[..], &signing.seed].concat()),
         jwks: json!({ "keys": public_keys }).to_string(),
     })
 }
@@ -185,4 +194,35 @@ fn public(seed: &[u8; 32]) -> Result<Vec<u8>, AuthError> {
 /// A key is named by what it is.
 fn key_id(public: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&digest(&SHA256, public).as_ref()[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(at: Time, seed: u8) -> StoredKey {
+        let seed = [seed; 32];
+        let id = key_id(&public(&seed).expect("a key"));
+        StoredKey {
+            id,
+            seed,
+            created_at: at,
+        }
+    }
+
+    #[test]
+    fn a_new_key_is_shown_before_it_signs_and_the_first_one_signs_at_once() {
+        let start = Time::from_micros(1_000_000);
+        let (first, next) = (made(start, 1), made(start.plus(LAST_TOKEN), 2));
+        let both = [next.clone(), first.clone()];
+
+        let alone = ring(&both[1..], start).expect("a ring");
+        let shown = ring(&both, next.created_at).expect("a ring");
+        let known = ring(&both, next.created_at.plus(SHOWN_FIRST)).expect("a ring");
+
+        assert_eq!(alone.id, first.id);
+        assert_eq!(shown.id, first.id);
+        assert!(shown.jwks.contains(&next.id) && shown.jwks.contains(&first.id));
+        assert_eq!(known.id, next.id);
+    }
 }

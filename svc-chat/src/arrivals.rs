@@ -28,7 +28,7 @@ impl Arrivals {
     /// Writes down where somebody begins who came to a space at an instant: at the newest message there was then, in every channel.
     /// Marks only move up, so what a person read before they went away stays read. The same arrival again changes nothing.
     pub async fn place(&self, space: SpaceId, user: UserId, at: Time) -> Result<(), ChatError> {
-        if self.store.arrivals(user).await?.get(&space) == Some(&at) {
+        if self.store.has_arrived(user, space, at).await? {
             return Ok(());
         }
         for channel in self.store.of_spaces(&[space], &ChannelKind::ALL).await? {

@@ -107,12 +107,12 @@ impl Channels {
 
     /// The channel.
     pub async fn channel(&self, id: ChannelId) -> Result<Arc<Channel>, ChatError> {
-        living(&self.store, id).await
+        is_living(self.store.channel(id).await?)
     }
 
     /// The space that a channel belongs to, also a deleted one.
     pub async fn space_of(&self, id: ChannelId) -> Result<Option<SpaceId>, ChatError> {
-        Ok(self.store.channel(id).await?.map(|channel| channel.space))
+        Ok(self.store.lately(id).await?.map(|channel| channel.space))
     }
 
     /// Changes name and topic of a team's channel.
@@ -151,10 +151,14 @@ impl Channels {
     }
 }
 
-/// The channel, unless it was deleted: then it is absent in the same words as one that never was.
+/// The channel, unless it was deleted. For rules.
 pub(crate) async fn living(store: &ChannelStore, id: ChannelId) -> Result<Arc<Channel>, ChatError> {
-    let known = store.channel(id).await?;
-    known
+    is_living(store.lately(id).await?)
+}
+
+/// A deleted channel is absent in the same words as one that never was.
+fn is_living(found: Option<Arc<Channel>>) -> Result<Arc<Channel>, ChatError> {
+    found
         .filter(|channel| channel.deleted_at.is_none())
         .ok_or(ChatError::NoSuchChannel)
 }

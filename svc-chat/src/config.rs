@@ -113,12 +113,14 @@ mod tests {
         }
     }
 
+    type Spoil = fn(&mut CqlSettings);
+
     #[test]
     fn what_contradicts_another_setting_is_refused_by_its_name() {
         assert!(CqlSettings::default().check().is_ok());
         assert!(good().check().is_ok());
 
-        let wrong: [(&str, fn(&mut CqlSettings)); 9] = [
+        let wrong: [(&str, Spoil); 9] = [
             ("cql.nodes", |it| it.nodes.push(" ".into())),
             ("cql.datacenter", |it| it.datacenter.clear()),
             ("cql.datacenter", |it| it.datacenter = "a'b".into()),

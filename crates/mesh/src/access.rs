@@ -130,11 +130,13 @@ impl Access {
         let access = self.clone();
         let own = tasks.clone();
         tasks.spawn("access", async move {
-            let mut bell = bus
-                .listen(&subject::<AccessChanged>("*"), WATCHED)
-                .await
-                .ok();
+            let mut bell = None;
             while !own.is_stopping() {
+                if bell.is_none() {
+                    // Without it changes hold 2 s later.
+                    let every = subject::<AccessChanged>("*");
+                    bell = bus.listen(&every, WATCHED).await.ok();
+                }
                 if let Err(error) = access.catch_up().await {
                     warn!(%error, "access changes cannot be asked for");
                 }

@@ -1,6 +1,6 @@
 //! Opens one schema of a PostgreSQL database: each service has its own, which the connection's search path names.
 //!
-//! [`open`] never changes a table, since other processes work on them; [`migrate`] does, one process at a time.
+//! [`open`] never changes a table, since other processes work on them; [`migrate()`] does, one process at a time.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -69,7 +69,7 @@ pub(crate) fn tell(write: &Write, note: Note) {
     let event = Event {
         id: note.id,
         subject: note.subject.to_string(),
-        payload: note.payload.to_vec(),
+        payload: note.payload.into(),
         at: note.at,
     };
     outbox::append(write, event);

@@ -11,7 +11,8 @@ use super::{
     entity::{secret, signing_key},
 };
 
-/// A key that signs, or has signed.
+/// A key that signs, has signed, or will.
+#[derive(Clone)]
 pub(crate) struct StoredKey {
     pub(crate) id: String,
     pub(crate) seed: [u8; 32],

@@ -5,7 +5,6 @@ use std::{future::Future, sync::Arc};
 use guildhall_kernel::{ChannelId, Ids, SpaceId, Time, UserId};
 use guildhall_mesh::Tasks;
 use guildhall_store::{Entities, Home, Write, outbox};
-use quick_cache::sync::Cache;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
@@ -19,12 +18,14 @@ use crate::{
 };
 
 mod arrival;
+mod memory;
 mod row;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use arrival::CameAt;
+use memory::Memory;
 use row::channel;
 
 /// Of how many people the arrivals are remembered.
@@ -38,11 +39,12 @@ pub struct ChannelStore {
     entities: Entities,
     ids: Arc<dyn Ids>,
     tasks: Tasks,
-    /// Channels in their present state, deleted ones too. Whoever changes one removes it here after the commit, and that also voids
-    /// what a reader is about to put in. So it is true as long as this process alone writes the database; `None` where others do.
-    known: Option<Arc<Cache<ChannelId, Arc<Channel>>>>,
-    /// The arrivals of people, kept true in the same way.
-    arrived: Option<Arc<Cache<UserId, Arc<CameAt>>>>,
+    /// Channels, deleted ones too.
+    known: Arc<Memory<ChannelId, Arc<Channel>>>,
+    /// The arrivals of people.
+    arrived: Arc<Memory<UserId, Arc<CameAt>>>,
+    /// Whether other processes write the database, too.
+    is_shared: bool,
 }
 
 /// What became of a channel to be.
@@ -89,7 +91,7 @@ pub enum Deleted {
 }
 
 impl ChannelStore {
-    /// Opens the database and remembers up to `remembered` channels where this process alone writes it.
+    /// Opens the database. It remembers up to `remembered` channels, for a second only where other processes write it, too.
     ///
     /// # Errors
     /// What the database says.
@@ -100,15 +102,19 @@ impl ChannelStore {
         remembered: usize,
     ) -> Result<Self, guildhall_store::StoreError> {
         let entities = home.open::<Migrations>().await?;
-        let is_alone = !entities.is_shared();
-        let known = is_alone.then(|| Arc::new(Cache::new(remembered)));
-        let arrived = is_alone.then(|| Arc::new(Cache::new(PEOPLE)));
+        let is_shared = entities.is_shared();
+        let (known, arrived) = (Memory::new(remembered), Memory::new(PEOPLE));
+        if is_shared {
+            known.clone().fade(&tasks);
+            arrived.clone().fade(&tasks);
+        }
         Ok(Self {
             entities,
             ids,
             tasks,
             known,
             arrived,
+            is_shared,
         })
     }
 
@@ -119,19 +125,16 @@ impl ChannelStore {
 
     /// A channel, also a deleted one.
     pub async fn channel(&self, id: ChannelId) -> Result<Option<Arc<Channel>>, StoreError> {
-        let Some(known) = &self.known else {
+        if self.is_shared {
             return self.kept(id).await;
-        };
-        let place = match known.get_value_or_guard_async(&id).await {
-            Ok(known) => return Ok(Some(known)),
-            Err(place) => place,
-        };
-        let Some(channel) = self.kept(id).await? else {
-            return Ok(None);
-        };
-        // Refused where the channel was changed since it was read. Then it is good for this call and not remembered.
-        let _ = place.insert(channel.clone());
-        Ok(Some(channel))
+        }
+        self.lately(id).await
+    }
+
+    /// The same as it was at most a second ago, for rules: they hold in every process a second after a change. The process that made
+    /// the change knows it at once.
+    pub async fn lately(&self, id: ChannelId) -> Result<Option<Arc<Channel>>, StoreError> {
+        self.known.get(&id, self.kept(id)).await
     }
 
     async fn kept(&self, id: ChannelId) -> Result<Option<Arc<Channel>>, StoreError> {
@@ -142,9 +145,7 @@ impl ChannelStore {
 
     /// To be called after every change of a channel, whatever came of it.
     fn forget(&self, id: &ChannelId) {
-        if let Some(known) = &self.known {
-            known.remove(id);
-        }
+        self.known.forget(id);
     }
 
     /// Makes a team's channel and tells it. Of two with the same space, creator and key the first wins.

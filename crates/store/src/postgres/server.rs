@@ -18,7 +18,8 @@ const LONGEST: usize = 63;
 /// A database of a PostgreSQL server, and how to get there. Its text form holds no password.
 #[derive(Clone)]
 pub struct Server {
-    options: PgConnectOptions,
+    // Large, and stands in enums beside a path.
+    options: Box<PgConnectOptions>,
     connections: u32,
 }
 
@@ -54,7 +55,7 @@ impl Server {
             None => options,
         };
         Ok(Self {
-            options,
+            options: Box::new(options),
             connections: connections.max(1),
         })
     }
@@ -89,7 +90,7 @@ impl Server {
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.options.clone()
+        (*self.options).clone()
     }
 
     pub(super) fn connections(&self) -> u32 {
@@ -100,13 +101,11 @@ impl Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let database = self.options.get_database().unwrap_or_default();
-        match self.options.get_socket() {
-            Some(socket) => write!(f, "PostgreSQL at {}/{database}", socket.display()),
-            None => {
-                let (host, port) = (self.options.get_host(), self.options.get_port());
-                write!(f, "PostgreSQL at {host}:{port}/{database}")
-            }
+        if let Some(socket) = self.options.get_socket() {
+            return write!(f, "PostgreSQL at {}/{database}", socket.display());
         }
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        write!(f, "PostgreSQL at {host}:{port}/{database}")
     }
 }
 

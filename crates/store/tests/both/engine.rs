@@ -51,6 +51,7 @@ pub(crate) fn second_run() -> Option<(String, String)> {
 }
 
 /// Runs the whole program once more, on PostgreSQL, but for the test that calls this (`own`) and those whose names hold one of `not`.
+#[expect(clippy::print_stdout, reason = "says that there was a second run")]
 pub(crate) async fn run_again(own: &str, not: &[&str]) {
     let Some(infra::Postgres { url }) = infra::postgres().await else {
         return;

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait as _, DbErr, Statement};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
 use tempfile::TempDir;
 
-use crate::engine::{Place, place};
+use crate::engine::place;
 
 pub(crate) struct Tables;
 
@@ -47,7 +47,6 @@ impl MigrationTrait for CreateThings {
 
 pub(crate) struct Database {
     pub(crate) entities: Entities,
-    pub(crate) place: Place,
     folder: TempDir,
 }
 
@@ -57,11 +56,7 @@ impl Database {
         let place = place(folder.path().join("test.db"));
         place.home.migrate::<Tables>().await.expect("migrates");
         let entities = place.home.open::<Tables>().await.expect("opens");
-        Self {
-            entities,
-            place,
-            folder,
-        }
+        Self { entities, folder }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

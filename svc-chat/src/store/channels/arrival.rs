@@ -20,17 +20,28 @@ pub type CameAt = HashMap<SpaceId, Time>;
 impl ChannelStore {
     /// The last arrival of a user in each space, as far as [`ChannelStore::put_arrival`] was told.
     pub async fn arrivals(&self, user: UserId) -> Result<Arc<CameAt>, StoreError> {
-        let Some(arrived) = &self.arrived else {
+        if self.is_shared {
             return self.kept_arrivals(user).await;
-        };
-        let place = match arrived.get_value_or_guard_async(&user).await {
-            Ok(known) => return Ok(known),
-            Err(place) => place,
-        };
-        let arrivals = self.kept_arrivals(user).await?;
-        // Refused where one was written since. Then it is good for this call and not remembered.
-        let _ = place.insert(Arc::clone(&arrivals));
-        Ok(arrivals)
+        }
+        self.arrivals_lately(user).await
+    }
+
+    /// Whether this arrival is written down.
+    pub async fn has_arrived(
+        &self,
+        user: UserId,
+        space: SpaceId,
+        at: Time,
+    ) -> Result<bool, StoreError> {
+        // What stood there a second ago was put there; what did not may have been since.
+        let is_here = |came: &CameAt| came.get(&space) == Some(&at);
+        Ok(is_here(&*self.arrivals_lately(user).await?)
+            || self.is_shared && is_here(&*self.kept_arrivals(user).await?))
+    }
+
+    async fn arrivals_lately(&self, user: UserId) -> Result<Arc<CameAt>, StoreError> {
+        let read = async { self.kept_arrivals(user).await.map(Some) };
+        Ok(self.arrived.get(&user, read).await?.unwrap_or_default())
     }
 
     async fn kept_arrivals(&self, user: UserId) -> Result<Arc<CameAt>, StoreError> {
@@ -71,9 +82,7 @@ impl ChannelStore {
                     Ok(())
                 })
                 .await;
-            if let Some(arrived) = &store.arrived {
-                arrived.remove(&user);
-            }
+            store.arrived.forget(&user);
             put
         })
         .await

@@ -116,8 +116,9 @@ impl Drop for Keyspace {
     fn drop(&mut self) {
         let drop = format!("DROP KEYSPACE IF EXISTS {}", self.settings.keyspace);
         // What stays is in nobody's way.
-        let _stays = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(self.session.query_unpaged(drop, ()))
+        tokio::task::block_in_place(|| {
+            let dropped = self.session.query_unpaged(drop, ());
+            let _stays = tokio::runtime::Handle::current().block_on(dropped);
         });
     }
 }
