@@ -1,12 +1,12 @@
 //! One process: which services it is made of, how they are joined, in which order they begin and end.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use guildhall_gateway::{Gateway, Listener};
 use guildhall_kernel::{Clock, Ids};
 use guildhall_mesh::{
-    Bus, Link, LocalBus, NatsBus, Tasks,
+    Bus, Feed, Link, LocalBus, NatsBus, Tasks,
     access::Access,
     admin::{Admin, Readiness},
     guard::{Guard, Guarded},
@@ -68,7 +68,6 @@ impl Hall {
         let (edge, inner, ops) = (Tasks::new(), Tasks::new(), Tasks::new());
         // Messages stand there also when PostgreSQL keeps the entities.
         let ours = FolderLock::take(&settings.data)?;
-        let data = settings.data.as_path();
         let listener = Listener::bind(&settings.gateway).await?;
         let http = listener.address();
 
@@ -79,9 +78,11 @@ impl Hall {
         // What all services share.
         let rules =
             Rules::of(guildhall_proto::pool()).context("the protos break their own rules")?;
+        let nats = nats(settings, clock.clone(), &ops).await?;
         let common = Common {
             rules: Arc::new(rules),
-            bus: bus(settings, clock.clone(), &ops).await?,
+            bus: bus(nats.as_ref()),
+            nats,
             clock,
             ids,
         };
@@ -90,9 +91,7 @@ impl Hall {
         let mut links = Links::default();
         let (auth, auth_server) = common.auth(settings, &inner).await?;
         links.add("auth", auth_server);
-        let chat = common
-            .chat(settings, data, &inner, &auth, &mut links)
-            .await?;
+        let chat = common.chat(settings, &inner, &auth, &mut links).await?;
         links.add("chat", chat.server.clone());
         let auth = Arc::new(auth);
         let gateway = common.gateway(settings, &edge, auth.access.clone(), &mut links)?;
@@ -137,6 +136,8 @@ struct Common {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     bus: Arc<dyn Bus>,
+    /// The same where it is NATS.
+    nats: Option<NatsBus>,
 }
 
 impl Common {
@@ -163,19 +164,24 @@ impl Common {
     async fn chat(
         &self,
         settings: &Settings,
-        data: &Path,
         tasks: &Tasks,
         auth: &Auth,
         links: &mut Links,
     ) -> anyhow::Result<Chat> {
         #[cfg(not(feature = "sabotage"))]
-        let (timeline, auth_events) = (Default::default(), auth.journal.clone());
+        let (timeline, journal) = (settings.timelines(), auth.journal.clone());
         // A proof takes a guard away, to see itself go red.
         #[cfg(feature = "sabotage")]
-        let (timeline, auth_events) = (fault::timeline(), fault::heard(auth.journal.clone()));
+        let (timeline, journal) = (
+            fault::timelines(settings.timelines()),
+            fault::heard(auth.journal.clone()),
+        );
+        let auth_events = match &self.nats {
+            None => Feed::of_journal(journal),
+            Some(bus) => Feed::of_stream(bus.clone(), svc_chat::spaces::HEARD),
+        };
         let parts = svc_chat::Parts {
             home: settings.home(svc_chat::NAME)?,
-            data: data.to_owned(),
             timeline,
             clock: self.clock.clone(),
             ids: self.ids.clone(),
@@ -211,16 +217,24 @@ impl Common {
     }
 }
 
-/// How events travel. Its tasks end after those of everybody who sends.
-async fn bus(
+/// NATS, where events travel by it. Its tasks end after those of everybody who sends.
+async fn nats(
     settings: &Settings,
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
-) -> anyhow::Result<Arc<dyn Bus>> {
+) -> anyhow::Result<Option<NatsBus>> {
     if settings.nats.is_local() {
-        return Ok(Arc::new(LocalBus::new()));
+        return Ok(None);
     }
-    Ok(Arc::new(NatsBus::open(&settings.nats, clock, tasks).await?))
+    Ok(Some(NatsBus::open(&settings.nats, clock, tasks).await?))
+}
+
+/// How events travel.
+fn bus(nats: Option<&NatsBus>) -> Arc<dyn Bus> {
+    match nats {
+        None => Arc::new(LocalBus::new()),
+        Some(bus) => Arc::new(bus.clone()),
+    }
 }
 
 async fn admin(

@@ -16,8 +16,9 @@ use guildhall_mesh::{
 use guildhall_store::Home;
 use serde::Serialize;
 use svc_auth::config::AuthSettings;
-use svc_chat::config::ChatSettings;
+use svc_chat::config::{ChatSettings, CqlSettings};
 
+mod cql;
 mod postgres;
 
 pub use postgres::{PostgresSettings, shown};
@@ -43,6 +44,8 @@ guildhall_mesh::settings! {
         pub chat: ChatSettings = ChatSettings::default(),
         /// PostgreSQL in place of the SQLite files, for a hall that has outgrown one machine.
         pub postgres: PostgresSettings = PostgresSettings::default(),
+        /// Timelines in ScyllaDB or Cassandra in place of a file.
+        pub cql: CqlSettings = CqlSettings::default(),
         /// NATS, by which the events of several processes travel.
         pub nats: NatsSettings = NatsSettings::default(),
         /// What the process remembers of who may do what.
@@ -53,13 +56,14 @@ guildhall_mesh::settings! {
 }
 
 /// The settings of each section.
-pub const SECTIONS: [(&str, &[Described]); 9] = [
+pub const SECTIONS: [(&str, &[Described]); 10] = [
     ("gateway", GatewaySettings::DESCRIBED),
     ("limits", LimitSettings::DESCRIBED),
     ("live", LiveSettings::DESCRIBED),
     ("auth", AuthSettings::DESCRIBED),
     ("chat", ChatSettings::DESCRIBED),
     ("postgres", PostgresSettings::DESCRIBED),
+    ("cql", CqlSettings::DESCRIBED),
     ("nats", NatsSettings::DESCRIBED),
     ("access", AccessSettings::DESCRIBED),
     ("telemetry", TelemetrySettings::DESCRIBED),
@@ -130,6 +134,7 @@ impl Settings {
         self.gateway.check()?;
         self.limits.check()?;
         self.postgres.check()?;
+        self.cql.check()?;
         self.nats.check()?;
         self.auth.check()?;
         self.telemetry.check()

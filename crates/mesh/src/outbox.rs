@@ -2,7 +2,8 @@
 //!
 //! A store writes each event into its outbox in the transaction of the change. The [`relay`] reads the outbox in order and sends to
 //! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. Where the bus
-//! has forgotten what it was told, the relay tells all that the outbox still has once more. A follower that must hear every event has
+//! has forgotten what it was told, the relay tells all that the outbox still has once more. Where a hall was moved to a bus whose
+//! stream is followed, the relay tells what readers of the outbox had not come to, and takes their places away. A follower that must hear every event has
 //! a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
 
 use std::{sync::Arc, time::Duration};
@@ -50,6 +51,14 @@ pub trait Journal: Send + Sync + 'static {
     async fn cursor(&self, reader: &str) -> Result<u64, JournalError>;
     /// Moves a reader's cursor up.
     async fn advance(&self, reader: &str, to: u64) -> Result<(), JournalError>;
+    /// Every reader with a cursor, and its number. Events are kept for them.
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        Ok(Vec::new())
+    }
+    /// Takes a reader's cursor away: it reads elsewhere now, and nothing is kept for it any more.
+    async fn leave(&self, _reader: &str) -> Result<(), JournalError> {
+        Ok(())
+    }
     /// Changes whenever an event was committed; the value is its number.
     fn grown(&self) -> watch::Receiver<u64>;
 }
@@ -216,7 +225,10 @@ impl Memory {
         let forgot = self.forgot.has_changed().unwrap_or(false)
             || !self.looked && !self.remembers_the_last().await?;
         if forgot {
-            self.tell_again(tasks).await?;
+            self.tell_again(0, tasks).await?;
+        }
+        if !self.looked {
+            self.take_over(forgot, tasks).await?;
         }
         self.looked = true;
         // What was noticed meanwhile is for the next round.
@@ -236,9 +248,37 @@ impl Memory {
         }
     }
 
-    async fn tell_again(&self, tasks: &Tasks) -> Result<(), Cause> {
+    /// Readers that followed the outbox before the hall had this bus follow its stream now. What they had not come to goes there.
+    async fn take_over(&self, all_told: bool, tasks: &Tasks) -> Result<(), Cause> {
+        if !self.bus.is_followed() {
+            return Ok(());
+        }
+        let mut readers = self.journal.readers().await?;
+        readers.retain(|(reader, _)| reader != RELAY);
+        let Some(slowest) = readers.iter().map(|(_, number)| *number).min() else {
+            return Ok(());
+        };
+        if !all_told {
+            self.tell_again(slowest, tasks).await?;
+        }
+        if tasks.is_stopping() {
+            // Perhaps not all of it was told.
+            return Ok(());
+        }
+        for (reader, _) in readers {
+            self.journal.leave(&reader).await?;
+            info!(
+                outbox = self.journal.name(),
+                reader, "a reader follows the bus from now on"
+            );
+        }
+        Ok(())
+    }
+
+    /// Tells once more what stands above a number, up to where the relay has come.
+    async fn tell_again(&self, mut after: u64, tasks: &Tasks) -> Result<(), Cause> {
         let until = self.journal.cursor(RELAY).await?;
-        let (mut after, mut told) = (0_u64, 0_u64);
+        let mut told = 0_u64;
         while after < until && !tasks.is_stopping() {
             let rows = self.journal.read(after, BATCH).await?;
             let Some((last, _)) = rows.last() else { break };
@@ -248,12 +288,11 @@ impl Memory {
                 told += 1;
             }
         }
-        let outbox = self.journal.name();
-        counter!("guildhall_outbox_told_again_total", "outbox" => outbox).increment(told);
-        warn!(
-            outbox,
-            told, "the bus had forgotten events; they were told again"
-        );
+        if told > 0 {
+            let outbox = self.journal.name();
+            counter!("guildhall_outbox_told_again_total", "outbox" => outbox).increment(told);
+            warn!(outbox, told, "the bus lacked events; they were told again");
+        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! In reading order: `schema` is what is in the tables; `row` what a row stands for; `plan` judges what people want of a channel,
 //! `attempt` is a batch of it, and `commit` makes it; `end` finds the end of a log, opens its next bucket and finishes what is half done; `keys` and `desk` are what is
 //! kept in memory; `view` are the questions; `tell` tells, and `sweep` finds what was not told. `session`, `statements` and `database`
-//! are how the servers are asked, `failure` is what can go wrong, and `fault` what a proof can make go wrong.
+//! are how the servers are asked, `migrate` and `inspect` are for operators, `failure` is what can go wrong, and `fault` what a proof can make go wrong.
 //!
 //! A channel's log stands in buckets of 8,192 messages, a partition each. The newest one holds the head, which only a batch moves that
 //! names the head it builds on; so whoever writes, numbers have no gaps and changes one order. Which process writes is a matter of
@@ -36,7 +36,9 @@ mod desk;
 mod end;
 mod failure;
 mod fault;
+mod inspect;
 mod keys;
+mod migrate;
 mod plan;
 mod row;
 mod schema;
@@ -52,8 +54,10 @@ mod view;
 use database::Database;
 use desk::Desks;
 pub use fault::Faults;
+pub use inspect::{Condition, inspect};
+pub use migrate::{migrate, remove};
 use plan::{Answer, Wish};
-pub use schema::{SchemaError, migrate};
+pub use schema::SchemaError;
 pub use session::ConnectError;
 use session::Profiles;
 use sweep::Dirty;
@@ -64,7 +68,7 @@ const AT_ONCE: usize = 32;
 /// Of how many channels the newest bucket is remembered.
 const BUCKETS_REMEMBERED: usize = 100_000;
 /// How far our clock may be off that of the servers.
-const CLOCKS_APART: Duration = Duration::from_secs(120);
+pub const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// How big the engine is.
 #[derive(Debug, Clone)]
@@ -129,7 +133,7 @@ impl CqlTimeline {
             bus,
         } = parts;
         let session = session::connect(settings).await?;
-        let epoch = schema::epoch(&session, &settings.keyspace).await?;
+        let epoch = schema::epoch(&session, settings).await?;
         let statements = statements::prepare(&session, settings, options.faults).await?;
         let database = Database {
             session,

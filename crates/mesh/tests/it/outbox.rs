@@ -82,6 +82,19 @@ impl Journal for Rows {
         Ok(())
     }
 
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        let cursors = self.cursors.lock().expect("whole");
+        Ok(cursors
+            .iter()
+            .map(|(name, to)| (name.clone(), *to))
+            .collect())
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        self.cursors.lock().expect("whole").remove(reader);
+        Ok(())
+    }
+
     fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
     }
@@ -171,6 +184,8 @@ async fn a_follower_goes_on_where_it_was_when_the_process_ended() {
 struct Forgetful {
     told: Arc<Mutex<Vec<u8>>>,
     forgot: Arc<watch::Sender<u64>>,
+    /// Whether followers read what it keeps.
+    is_followed: bool,
 }
 
 impl Forgetful {
@@ -206,6 +221,10 @@ impl Bus for Forgetful {
 
     async fn remembers(&self, note: &Note) -> Result<bool, BusError> {
         Ok(self.told().contains(&note.payload[0]))
+    }
+
+    fn is_followed(&self) -> bool {
+        self.is_followed
     }
 
     fn forgot(&self) -> watch::Receiver<u64> {
@@ -272,4 +291,31 @@ async fn a_bus_that_remembers_is_told_nothing_twice() {
     }
 
     assert_eq!(bus.told(), [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_is_followed_gets_what_readers_of_the_outbox_had_not_come_to() {
+    for (is_followed, told, readers) in [(true, [3, 2, 3].as_slice(), 1), (false, &[3], 2)] {
+        let bus = Forgetful {
+            is_followed,
+            ..Forgetful::default()
+        };
+        let (rows, tasks) = (Rows::new(), Tasks::new());
+        for n in 1..=3 {
+            rows.commit(n);
+        }
+        rows.advance("bus", 3).await.expect("moves");
+        rows.advance("chat", 1).await.expect("moves");
+        // The newest it has, or would not have any more.
+        bus.told.lock().expect("whole").push(3);
+
+        relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+
+        bus.has_been_told(told).await;
+        rows.commit(4);
+        rows.told(4).await;
+        let left = rows.readers().await.expect("there");
+        assert_eq!(left.len(), readers, "{left:?}");
+        tasks.stop(Duration::from_secs(5)).await;
+    }
 }

@@ -17,7 +17,10 @@ use scylla::{
     statement::{Consistency, SerialConsistency},
 };
 
-use super::schema::SchemaError;
+use super::{
+    inspect::check_datacenter,
+    schema::{SchemaError, missing},
+};
 use crate::config::CqlSettings;
 
 /// How long one statement may take.
@@ -41,8 +44,16 @@ pub enum ConnectError {
     /// The keyspace cannot be used.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// No server stands in the data centre that is ours.
+    #[error("setting cql.datacenter: no server stands in {datacenter}; they stand in {there}")]
+    Datacenter {
+        /// What the setting says.
+        datacenter: String,
+        /// What the servers say.
+        there: String,
+    },
     /// The password cannot be read.
-    #[error("the password file {} cannot be read", path.display())]
+    #[error("setting cql.password_file: {} cannot be read", path.display())]
     Password {
         /// Which file.
         path: PathBuf,
@@ -135,7 +146,12 @@ pub(super) async fn connect(settings: &CqlSettings) -> Result<Session, ConnectEr
         .await?
         .use_keyspace(settings.keyspace.as_str(), false);
     let builder = builder.default_execution_profile_handle(Profiles::of(settings).write);
-    builder.build().await.map_err(unreachable)
+    let session = builder.build().await.map_err(|error| match error {
+        NewSessionError::UseKeyspaceError(_) => missing(settings),
+        other => unreachable(other),
+    })?;
+    check_datacenter(&session, settings)?;
+    Ok(session)
 }
 
 /// Connects in no keyspace, with time for changes of tables.
@@ -143,13 +159,16 @@ pub(super) async fn connect_patiently(settings: &CqlSettings) -> Result<Session,
     let agreement = Agreement::of(settings.across_datacenters);
     let profile = ExecutionProfile::builder()
         .consistency(agreement.plain)
+        .serial_consistency(Some(agreement.paxos))
         .request_timeout(Some(TABLES_PATIENCE))
         .build();
     let builder = builder(settings).await?;
     let builder = builder
         .default_execution_profile_handle(profile.into_handle())
         .schema_agreement_timeout(TABLES_PATIENCE);
-    builder.build().await.map_err(unreachable)
+    let session = builder.build().await.map_err(unreachable)?;
+    check_datacenter(&session, settings)?;
+    Ok(session)
 }
 
 async fn builder(settings: &CqlSettings) -> Result<SessionBuilder, ConnectError> {
@@ -165,10 +184,10 @@ fn unreachable(cause: NewSessionError) -> ConnectError {
     ConnectError::Unreachable(Box::new(cause))
 }
 
-/// The password without the line's end that editors leave.
+/// The first line of the file.
 async fn password(settings: &CqlSettings) -> Result<String, ConnectError> {
     let path = settings.password_file.clone();
     let text = tokio::fs::read_to_string(&path).await;
     let text = text.map_err(|cause| ConnectError::Password { path, cause })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
