@@ -1,7 +1,7 @@
 //! The `guildhall` command.
 //!
-//! In reading order: this file is the command line; [`settings`] is what can be set; [`serve`] runs a hall, which [`hall`] builds from
-//! its services; [`config`], [`openapi`], [`doctor`], [`migrate`], [`admin`] and [`seed`] are the other words, a file each; [`screen`] is how they
+//! In reading order: this file is the command line; [`settings`] is what can be set; [`serve`] runs a process of a hall, which [`hall`]
+//! builds from the services that its [`roles`] name; [`config`], [`openapi`], [`doctor`], [`migrate`], [`admin`] and [`seed`] are the other words, a file each; [`screen`] is how they
 //! speak.
 #![expect(
     unreachable_pub,
@@ -18,6 +18,7 @@ mod doctor;
 mod hall;
 mod migrate;
 mod openapi;
+mod roles;
 mod screen;
 mod seed;
 mod serve;
@@ -49,6 +50,7 @@ const AFTER: &str = "\
 Examples:
   guildhall serve                                     a hall on http://127.0.0.1:8080 with its data in ./data
   guildhall serve --listen 0.0.0.0:8080               reachable from other machines
+  guildhall serve --roles chat                        one service of a hall of many processes; docs/operate.md has the rest
   guildhall seed                                      fills a running hall with a team to look at
   guildhall config --example > guildhall.toml         every setting, explained
   guildhall doctor                                    what is wrong, and what to do
@@ -59,7 +61,7 @@ from defaults. `guildhall config` prints them with where each comes from.";
 
 #[derive(Debug, Subcommand)]
 enum Word {
-    /// Runs a hall until it is told to stop.
+    /// Runs a hall, or one process of it, until it is told to stop.
     ///
     /// Prints one line on stdout when it is ready, and logs on stderr. SIGTERM or Ctrl-C lets it finish what it has begun and
     /// exit with 0; a second one ends it at once.
