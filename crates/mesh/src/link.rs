@@ -34,7 +34,7 @@ mod settings;
 mod verify;
 
 pub use identity::Identity;
-pub use names::{NAMES_BEGIN, ends_at};
+pub use names::NAMES_BEGIN;
 pub use server::{Served, serve_links};
 pub use settings::LinkSettings;
 

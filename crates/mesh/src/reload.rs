@@ -10,6 +10,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use guildhall_kernel::{Clock, Time};
 use metrics::gauge;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::{error, info};
 
 use crate::{config::BadSettings, tasks::Tasks};
@@ -56,6 +57,13 @@ type Digest = [u8; 32];
 pub trait Ends {
     /// When.
     fn ends_at(&self) -> Time;
+}
+
+/// When a certificate ends; the beginning of time where it cannot be read.
+pub fn ends_at(certificate: &CertificateDer<'_>) -> Time {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    let seconds = parsed.map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp());
+    Time::from_micros(seconds.saturating_mul(1_000_000))
 }
 
 impl<T: Ends + Send + Sync + 'static> Reloading<T> {

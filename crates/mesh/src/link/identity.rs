@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::BadSettings,
-    reload::{Ends, Named, Reloading},
+    reload::{self, Ends, Named, Reloading},
     tasks::Tasks,
 };
 
@@ -39,6 +39,20 @@ impl LinkSettings {
     /// # Errors
     /// [`BadSettings`] naming the file that cannot be read, or that does not go with the others.
     pub fn identity(&self, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Identity, BadSettings> {
+        let papers = self.papers(&clock)?;
+        papers.keep("links", clock, tasks);
+        Ok(Identity { papers })
+    }
+
+    /// Reads the files of the identity and judges them, as [`LinkSettings::identity`] does it, and forgets them.
+    ///
+    /// # Errors
+    /// Those of [`LinkSettings::identity`].
+    pub fn check_files(&self, clock: &Arc<dyn Clock>) -> Result<(), BadSettings> {
+        self.papers(clock).map(|_| ())
+    }
+
+    fn papers(&self, clock: &Arc<dyn Clock>) -> Result<Reloading<Papers>, BadSettings> {
         let settings = ["links.ca_file", "links.certificate_file", "links.key_file"];
         let mut files = Vec::new();
         for (setting, (key, path)) in settings.into_iter().zip(self.files()) {
@@ -49,9 +63,7 @@ impl LinkSettings {
             files.push(Named { setting, path });
         }
         let judge = clock.clone();
-        let papers = Reloading::open(files, move |contents| Papers::read(contents, &judge))?;
-        papers.keep("links", clock, tasks);
-        Ok(Identity { papers })
+        Reloading::open(files, move |contents| Papers::read(contents, &judge))
     }
 }
 
@@ -125,7 +137,7 @@ impl Papers {
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|why| bad("key_file", format!("holds no key: {why}")))?;
         let first = &chain[0];
-        let (names, ends_at) = (names::services(first), names::ends_at(first));
+        let (names, ends_at) = (names::services(first), reload::ends_at(first));
         if names.is_empty() {
             let wrong = format!(
                 "names no service of ours: a URI like {}chat is needed",

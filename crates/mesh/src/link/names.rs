@@ -1,8 +1,7 @@
-//! What a certificate says: which services of ours it is for, and when it ends. Whether to believe it is decided elsewhere.
+//! What a certificate says: which services of ours it is for. Whether to believe it is decided elsewhere.
 
 use std::sync::Arc;
 
-use guildhall_kernel::Time;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use x509_parser::{extensions::GeneralName, prelude::X509Certificate};
 
@@ -19,17 +18,13 @@ pub(crate) fn services(certificate: &CertificateDer<'_>) -> Arc<[Box<str>]> {
     };
     let names = names.value.general_names.iter();
     names
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => uri.strip_prefix(NAMES_BEGIN).map(Box::from),
-            _ => None,
+        .filter_map(|name| {
+            let GeneralName::URI(uri) = name else {
+                return None;
+            };
+            uri.strip_prefix(NAMES_BEGIN).map(Box::from)
         })
         .collect()
-}
-
-/// When a certificate ends; the beginning of time where it cannot be read.
-pub fn ends_at(certificate: &CertificateDer<'_>) -> Time {
-    let seconds = parse(certificate).map_or(0, |parsed| parsed.validity().not_after.timestamp());
-    Time::from_micros(seconds.saturating_mul(1_000_000))
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_contradicts_or_cannot_be_is_refused_by_name() {
-        let cases: [(&str, fn(&mut LinkSettings)); 12] = [
+        type Spoil = fn(&mut LinkSettings);
+        let cases: [(&str, Spoil); 12] = [
             ("listen", |s| s.listen = "50051".into()),
             ("listen", |s| s.listen = "chat:50051".into()),
             ("auth", |s| s.auth = "auth".into()),
