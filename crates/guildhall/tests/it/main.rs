@@ -8,6 +8,7 @@
     reason = "a test binary shows nothing to other crates: here `pub` says what other files use"
 )]
 
+mod certs;
 mod on_postgres;
 mod one_process;
 mod process;
