@@ -52,11 +52,11 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let dir = std::path::absolute(&options.dir).context("the folder has no name")?;
     fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-    let authority = Authority::in_folder(&dir, clock.now())?;
+    // Certificates know whole seconds.
+    let now = Time::from_micros(clock.now().seconds().saturating_mul(1_000_000));
+    let authority = Authority::in_folder(&dir, now)?;
 
-    let ends_at = clock
-        .now()
-        .plus(Duration::from_secs(options.hours.saturating_mul(3_600)));
+    let ends_at = now.plus(Duration::from_secs(options.hours.saturating_mul(3_600)));
     ensure!(
         ends_at <= authority.ends_at,
         "the authority in {} ends at {}, before the certificates would: ask for fewer --hours, or move the folder away and \
@@ -65,9 +65,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         authority.ends_at
     );
     for role in &options.roles {
-        issue(&authority, &dir, role, &[role], clock.now(), ends_at)?;
+        issue(&authority, &dir, role, &[role], now, ends_at)?;
     }
-    issue(&authority, &dir, ALL, &options.roles, clock.now(), ends_at)?;
+    issue(&authority, &dir, ALL, &options.roles, now, ends_at)?;
     for name in options.roles.iter().map(String::as_str).chain([ALL]) {
         settings(&dir, name).check_files(&clock)?;
     }
@@ -77,10 +77,14 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn explain(authority: &Authority, dir: &Path, options: &Options, ends_at: Time) {
     let (made, until) = (&authority.made, authority.ends_at);
-    screen::say(format_args!("{made} the authority, good until {until}: ca.pem, ca-key.pem"));
+    screen::say(format_args!(
+        "{made} the authority, good until {until}: ca.pem, ca-key.pem"
+    ));
     let names = options.roles.iter().map(String::as_str).chain([ALL]);
     for name in names.clone() {
-        screen::say(format_args!("made {name}.pem and {name}-key.pem, good until {ends_at}"));
+        screen::say(format_args!(
+            "made {name}.pem and {name}-key.pem, good until {ends_at}"
+        ));
     }
     screen::say(format_args!(
         "\nA process whose only role is {first} has in its settings:\n",

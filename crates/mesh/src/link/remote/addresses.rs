@@ -152,3 +152,6 @@ impl Addresses {
         endpoints.into()
     }
 }
+
+#[cfg(test)]
+mod tests;

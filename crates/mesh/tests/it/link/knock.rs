@@ -8,6 +8,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{
         ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
         client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -17,8 +18,23 @@ use tokio_rustls::{
     },
 };
 
+/// What begins a connection of HTTP/2, with settings that change nothing.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 /// Connects with a certificate, or none. Gives the server's certificate if it lets the client speak.
 pub(crate) async fn knock(at: SocketAddr, papers: Option<(&Path, &Path)>) -> Option<Vec<u8>> {
+    let mut stream = enter(at, papers).await?;
+    // In TLS 1.3 the client is done before the server has judged it: only what comes back shows the judgement.
+    let read = stream.read(&mut [0; 1]).await;
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?.to_vec();
+    (read.ok()? == 1).then_some(certificate)
+}
+
+/// Connects and begins to speak HTTP/2.
+pub(crate) async fn enter(
+    at: SocketAddr,
+    papers: Option<(&Path, &Path)>,
+) -> Option<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])
@@ -40,14 +56,8 @@ pub(crate) async fn knock(at: SocketAddr, papers: Option<(&Path, &Path)>) -> Opt
     let name = ServerName::try_from("anything").expect("a name");
     let connector = TlsConnector::from(Arc::new(config));
     let mut stream = connector.connect(name, socket).await.ok()?;
-    // In TLS 1.3 the client is done before the server has judged it: only what comes back shows the judgement.
-    stream
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await
-        .ok()?;
-    let read = stream.read(&mut [0; 1]).await;
-    let certificate = stream.get_ref().1.peer_certificates()?.first()?.to_vec();
-    (read.ok()? == 1).then_some(certificate)
+    stream.write_all(PREFACE).await.ok()?;
+    Some(stream)
 }
 
 #[derive(Debug)]

@@ -9,11 +9,15 @@ use std::{
 };
 
 use guildhall_mesh::{Reason, Tasks, link::LinkSettings, status::reason};
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use super::{
+    knock::enter,
     proxy::Proxy,
     town::{CHANNEL, Process, Stopwatch, Town},
 };
@@ -61,6 +65,43 @@ async fn more_connections_than_there_is_room_for_are_closed() {
 
     assert_eq!(refused.expect_err("full").code(), Code::Unavailable);
     assert!(town.post(&first, "hello").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_opens_streams_only_to_reset_them_is_thrown_out() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let papers = town.authority.issue(town.world.dir.path(), &["gateway"]);
+    let mut stream = enter(chat.address, Some(papers.pair()))
+        .await
+        .expect("let in");
+
+    let mut flood = Vec::new();
+    for id in (1..2_001_u32).step_by(2) {
+        // HEADERS that end the stream: POST https /. Then RST_STREAM: cancel.
+        flood.extend_from_slice(&[0, 0, 3, 1, 5]);
+        flood.extend_from_slice(&id.to_be_bytes());
+        flood.extend_from_slice(&[0x83, 0x87, 0x84, 0, 0, 4, 3, 0]);
+        flood.extend_from_slice(&id.to_be_bytes());
+        flood.extend_from_slice(&[0, 0, 0, 8]);
+    }
+    // It may be thrown out before it has said everything.
+    let _ = stream.write_all(&flood).await;
+    let mut heard = Vec::new();
+    let _ = tokio::time::timeout(GRACE, stream.read_to_end(&mut heard)).await;
+
+    let mut frames = heard.as_slice();
+    let mut goaway = None;
+    while let Some((head, rest)) = frames.split_first_chunk::<9>() {
+        let length = usize::from(head[1]) * 256 + usize::from(head[2]);
+        let (payload, rest) = rest.split_at(length.min(rest.len()));
+        if head[3] == 7 {
+            goaway = Some(payload[4..8].to_vec());
+        }
+        frames = rest;
+    }
+    // For the reason ENHANCE_YOUR_CALM.
+    assert_eq!(goaway, Some(vec![0, 0, 0, 11]));
 }
 
 #[tokio::test]
