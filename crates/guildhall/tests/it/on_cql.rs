@@ -71,7 +71,10 @@ impl Place {
             .env("GUILDHALL_CQL__DATACENTER", &self.cql.datacenter)
             .env("GUILDHALL_CQL__KEYSPACE", &self.cql.keyspace)
             .env("GUILDHALL_CQL__REPLICATION", "1")
-            .env("GUILDHALL_NATS__SERVERS", list(&[self.nats.clone()]))
+            .env(
+                "GUILDHALL_NATS__SERVERS",
+                list(std::slice::from_ref(&self.nats)),
+            )
             .env("GUILDHALL_NATS__REPLICAS", "1")
             .env("GUILDHALL_NATS__NAMESPACE", &self.name);
         command

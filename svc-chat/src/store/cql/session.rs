@@ -29,6 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAXOS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a change of tables may take.
 const TABLES_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connection may take to be made.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// How often a quiet connection is asked whether it lives, and how long it may take to say so. One that does not is made anew.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+const ALIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// After how long a read is tried on a second server as well.
 const SECOND_TRY: Duration = Duration::from_millis(50);
 
@@ -146,9 +151,12 @@ pub(super) async fn connect(settings: &CqlSettings) -> Result<Session, ConnectEr
         .await?
         .use_keyspace(settings.keyspace.as_str(), false);
     let builder = builder.default_execution_profile_handle(Profiles::of(settings).write);
-    let session = builder.build().await.map_err(|error| match error {
-        NewSessionError::UseKeyspaceError(_) => missing(settings),
-        other => unreachable(other),
+    let session = builder.build().await.map_err(|error| {
+        if let NewSessionError::UseKeyspaceError(_) = error {
+            missing(settings)
+        } else {
+            unreachable(error)
+        }
     })?;
     check_datacenter(&session, settings)?;
     Ok(session)
@@ -172,7 +180,11 @@ pub(super) async fn connect_patiently(settings: &CqlSettings) -> Result<Session,
 }
 
 async fn builder(settings: &CqlSettings) -> Result<SessionBuilder, ConnectError> {
-    let builder = SessionBuilder::new().known_nodes(&settings.nodes);
+    let builder = SessionBuilder::new()
+        .known_nodes(&settings.nodes)
+        .connection_timeout(CONNECT_PATIENCE)
+        .keepalive_interval(ALIVE_EVERY)
+        .keepalive_timeout(ALIVE_PATIENCE);
     if settings.user.is_empty() {
         return Ok(builder);
     }
