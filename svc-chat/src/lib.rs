@@ -4,15 +4,15 @@
 //! rules; [`spaces`] is what chat does when it hears of a change in a space, [`peers`] whom it asks; [`store`] is what is kept and
 //! how; [`event`] is what is told; `grpc` is how it is called; [`build`] puts it together.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use guildhall_kernel::{ChannelId, Clock, Ids};
 use guildhall_mesh::{
-    Bus, Link, Tasks,
+    Bus, Feed, Link, Tasks,
     access::Access,
     guard::{Guard, Guarded},
-    outbox::{Journal, follow, relay},
+    outbox::{Journal, relay},
     rules::Rules,
 };
 use guildhall_proto::chat::v1::{
@@ -42,18 +42,17 @@ pub mod reads;
 pub mod spaces;
 pub mod store;
 
-use arrivals::Arrivals;
+use arrivals::{Arrivals, Turns};
 use channels::Channels;
 use config::ChatSettings;
-use feed::Feed;
 use grpc::{ChannelPlaces, ChannelRpcs, FeedRpcs, MessageRpcs};
 use messages::Messages;
 use peers::Auth;
 use reads::Reads;
 use spaces::Spaces;
 use store::{
-    ChannelJournal, ChannelStore, Timeline,
-    sqlite::{Options, SqliteTimeline},
+    ChannelJournal, ChannelStore, TimelineHome,
+    home::{Around, Engine},
 };
 
 /// Under what name the database of its channels stands: the file `chat.db`, or a schema that ends in `_chat`.
@@ -65,10 +64,8 @@ const PRUNE_EVERY: Duration = Duration::from_hours(1);
 pub struct Parts {
     /// Where channels are kept. A file stands in a data folder that this process has locked.
     pub home: Home,
-    /// The data folder, locked by this process: `timeline.db` stands in it.
-    pub data: PathBuf,
-    /// How big the timeline's engine is.
-    pub timeline: Options,
+    /// Where timelines are kept.
+    pub timeline: TimelineHome,
     /// The present instant.
     pub clock: Arc<dyn Clock>,
     /// New ids.
@@ -83,8 +80,8 @@ pub struct Parts {
     pub rules: Arc<Rules>,
     /// The link from `chat` to auth.
     pub auth: Link,
-    /// Auth's outbox, which chat follows as reader [`spaces::READER`].
-    pub auth_events: Arc<dyn Journal>,
+    /// The events of auth, which chat follows as reader [`spaces::READER`].
+    pub auth_events: Feed,
 }
 
 /// A running chat service. Clones are the same one.
@@ -94,10 +91,8 @@ pub struct Chat {
     pub server: Guarded,
     /// The events about channels, for followers that must not miss one.
     pub channel_events: Arc<dyn Journal>,
-    /// The events about messages, likewise.
-    pub message_events: Arc<dyn Journal>,
     store: Arc<ChannelStore>,
-    timeline: Arc<SqliteTimeline>,
+    engine: Engine,
 }
 
 /// Opens the stores, bringing their tables up to date, and starts what runs beside the calls.
@@ -107,7 +102,6 @@ pub struct Chat {
 pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat> {
     let Parts {
         home,
-        data,
         timeline,
         clock,
         ids,
@@ -123,20 +117,21 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
     let remembered = settings.channels_remembered;
     let store = ChannelStore::open(&home, ids.clone(), tasks.clone(), remembered).await;
     let store = Arc::new(store.context("the channels cannot be opened")?);
-    let engine = SqliteTimeline::open(
-        data.join("timeline.db"),
-        clock.clone(),
-        ids.clone(),
-        timeline,
-    );
-    let engine = Arc::new(engine.await.context("timeline.db cannot be opened")?);
-    let timeline: Arc<dyn Timeline> = engine.clone();
+    let around = Around {
+        clock: clock.clone(),
+        ids: ids.clone(),
+        tasks: tasks.clone(),
+        bus: bus.clone(),
+    };
+    let engine = Engine::open(timeline, around).await?;
+    let timeline = engine.timeline();
 
     // The rules.
     let arrivals = Arc::new(Arrivals {
         store: store.clone(),
         timeline: timeline.clone(),
         access: access.clone(),
+        turns: Turns::default(),
     });
     let channels = Arc::new(Channels {
         store: store.clone(),
@@ -159,7 +154,7 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
         clock: clock.clone(),
         ids: ids.clone(),
     });
-    let feed = Arc::new(Feed {
+    let feed = Arc::new(feed::Feed {
         store: store.clone(),
         timeline,
         access: access.clone(),
@@ -187,22 +182,19 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
 
     // What runs beside the calls.
     let channel_events: Arc<dyn Journal> = Arc::new(ChannelJournal(store.entities().clone()));
-    let message_events: Arc<dyn Journal> = engine.clone();
-    relay(&tasks, channel_events.clone(), bus.clone());
-    relay(&tasks, message_events.clone(), bus);
+    relay(&tasks, channel_events.clone(), bus);
     let spaces = Spaces {
         store: store.clone(),
         arrivals,
     };
-    follow(&tasks, auth_events, spaces::READER, spaces);
+    auth_events.follow(&tasks, spaces::READER, spaces);
     prune(&tasks, store.clone(), clock);
 
     Ok(Chat {
         server: guard.before(routes),
         channel_events,
-        message_events,
         store,
-        timeline: engine,
+        engine,
     })
 }
 
@@ -233,15 +225,12 @@ impl Chat {
             .channel(nowhere)
             .await
             .map_err(|error| format!("the channels: {error}"))?;
-        let heads = self.timeline.heads(&[nowhere]).await;
-        heads
-            .map(drop)
-            .map_err(|error| format!("timeline.db: {error}"))
+        self.engine.ready().await
     }
 
     /// Closes the stores after the writes that are under way. To be called when no call and no task is left.
     pub async fn close(&self) {
-        self.timeline.close().await;
+        self.engine.close().await;
         self.store.close().await;
     }
 }

@@ -14,8 +14,10 @@ use crate::{
     store::ChannelStore,
 };
 
-/// The name under which chat keeps its place in auth's outbox.
+/// The name under which chat keeps its place among auth's events.
 pub const READER: &str = "chat";
+/// The events that chat follows, where they come by a stream.
+pub const HEARD: &str = "guildhall.auth.v1.*.*";
 
 /// Keeps chat in step with the spaces. Every effect bears a repeat.
 pub struct Spaces {

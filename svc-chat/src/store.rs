@@ -1,16 +1,18 @@
 //! Where chat keeps what it owns: channels as entities in `chat.db` or a schema of PostgreSQL, their logs in a timeline.
 //!
-//! [`Timeline`] is a trait because two engines keep its promises; channels need none, one library covers both databases.
+//! [`Timeline`] is a trait because two engines keep its promises, and [`TimelineHome`] says which one; channels need none, one library covers both databases.
 
 mod channels;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod cql;
+pub(crate) mod home;
 mod journal;
 pub mod sqlite;
 pub mod timeline;
 
 pub use channels::{CameAt, ChannelStore, Created, Deleted, Updated};
+pub use home::{OpenError, TimelineHome};
 pub use journal::ChannelJournal;
 pub use timeline::{Appended, Changed, Changes, History, Moved, Newest, Place, Timeline};
 

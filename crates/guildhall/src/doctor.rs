@@ -16,6 +16,7 @@ mod data;
 mod database;
 pub mod machine;
 mod running;
+mod timelines;
 
 /// What one question found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +99,7 @@ pub fn run(file: Option<&Path>, flags: &Flags) -> anyhow::Result<ExitCode> {
     found.extend(data::folder(&settings.data, is_running));
     found.extend(data::files(&settings.data));
     found.extend(runtime.block_on(database::ask(&settings)));
+    found.extend(runtime.block_on(timelines::ask(&settings.cql, &SystemClock::new())));
     let (cert, key) = (&settings.gateway.tls_cert, &settings.gateway.tls_key);
     if !cert.is_empty() {
         found.extend(data::certificate(cert.as_ref(), key.as_ref()));

@@ -1,9 +1,11 @@
-//! `guildhall migrate`: brings the tables of every service up to date. On PostgreSQL nothing else does.
+//! `guildhall migrate`: brings the tables of every service up to date. On PostgreSQL and in CQL nothing else does.
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
+use guildhall_kernel::{SystemClock, SystemIds};
 use guildhall_store::{FolderLock, Home};
+use svc_chat::store::cql;
 
 use crate::{
     screen,
@@ -29,6 +31,10 @@ pub fn run(file: Option<&Path>, flags: &Flags) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         told(svc_auth::NAME, &svc_auth::migrate(&auth).await?);
         told(svc_chat::NAME, &svc_chat::migrate(&chat).await?);
+        if !settings.cql.nodes.is_empty() {
+            let made = cql::migrate(&settings.cql, &SystemClock::new(), &SystemIds).await;
+            told("timelines", &made.context("the timelines of [cql]")?);
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

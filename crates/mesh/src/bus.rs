@@ -125,6 +125,11 @@ pub trait Bus: Send + Sync + 'static {
         Ok(true)
     }
 
+    /// Whether followers read what the bus keeps, rather than outboxes.
+    fn is_followed(&self) -> bool {
+        false
+    }
+
     /// Changes when the bus was found to have forgotten notes that it should have: its files were wiped or are from a backup. Who
     /// holds the record tells it again.
     fn forgot(&self) -> watch::Receiver<u64> {

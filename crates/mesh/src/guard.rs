@@ -190,15 +190,10 @@ impl Shared {
         let is_public = matches!(rule.who, rules::Caller::Public);
         if let rules::Caller::Service(callers) = &rule.who {
             let peer = request.extensions.get::<Peer>();
-            return match peer {
-                Some(Peer(name)) if callers.iter().any(|caller| caller == name) => Ok(None),
-                _ => Err(refusal(
-                    Kind::Denied,
-                    Reason::ServicesOnly,
-                    "only other services may call this",
-                    &[],
-                    None,
-                )),
+            return if peer.is_some_and(|peer| peer.is_one_of(callers)) {
+                Ok(None)
+            } else {
+                Err(services_only())
             };
         }
         let Some(token) = bearer(&request.headers) else {
@@ -300,6 +295,17 @@ pub fn bad_field(field: &str, description: &str) -> Status {
     )
 }
 
+/// The answer to whoever is not one of the services that may call.
+pub(crate) fn services_only() -> Status {
+    refusal(
+        Kind::Denied,
+        Reason::ServicesOnly,
+        "only other services may call this",
+        &[],
+        None,
+    )
+}
+
 /// The answer to a call without a token where one is needed.
 pub fn missing_token() -> Status {
     refusal(
@@ -311,7 +317,7 @@ pub fn missing_token() -> Status {
     )
 }
 
-fn late() -> Status {
+pub(crate) fn late() -> Status {
     let detail = "the call was not done in its time; its outcome is unknown";
     refusal(
         Kind::Deadline,
@@ -353,7 +359,7 @@ pub fn is_correlation(text: &str) -> bool {
 }
 
 /// Reads a `grpc-timeout`: up to eight digits and a unit.
-fn parse_timeout(text: &str) -> Option<Duration> {
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
     {

@@ -1,24 +1,23 @@
 //! From committed rows to the bus, and to followers that must not miss one.
 //!
 //! A store writes each event into its outbox in the transaction of the change. The [`relay`] reads the outbox in order and sends to
-//! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. Where the bus
-//! has forgotten what it was told, the relay tells all that the outbox still has once more. A follower that must hear every event has
-//! a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
+//! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. A follower that
+//! must hear every event has a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use metrics::{counter, gauge};
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use crate::{
-    bus::{Bus, Note},
-    tasks::Tasks,
-};
+use crate::{bus::Note, tasks::Tasks};
 
 #[cfg(feature = "sabotage")]
 mod fault;
+mod relay;
+
+pub use relay::relay;
 
 /// How many rows are read at once.
 const BATCH: usize = 256;
@@ -28,8 +27,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between tries.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The cursor under which the relay keeps its place.
-const RELAY: &str = "bus";
 
 /// A journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -53,25 +50,12 @@ pub trait Journal: Send + Sync + 'static {
     async fn cursor(&self, reader: &str) -> Result<u64, JournalError>;
     /// Moves a reader's cursor up.
     async fn advance(&self, reader: &str, to: u64) -> Result<(), JournalError>;
+    /// Every reader with a cursor, and its number. Events are kept for them.
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError>;
+    /// Takes a reader's cursor away: it reads elsewhere now, and nothing is kept for it any more.
+    async fn leave(&self, reader: &str) -> Result<(), JournalError>;
     /// Changes whenever an event was committed; the value is its number.
     fn grown(&self) -> watch::Receiver<u64>;
-}
-
-/// Sends everything in the journal to the bus, in order, until the tasks stop.
-pub fn relay(tasks: &Tasks, journal: Arc<dyn Journal>, bus: Arc<dyn Bus>) {
-    let memory = Memory {
-        journal: journal.clone(),
-        bus: bus.clone(),
-        forgot: bus.forgot(),
-        looked: false,
-    };
-    let reader = Reader {
-        tasks: tasks.clone(),
-        journal,
-        name: RELAY,
-        follower: Relay { bus },
-    };
-    tasks.spawn("outbox", reader.run(Some(memory)));
 }
 
 /// Takes events one by one. An error leaves the event for another try.
@@ -94,8 +78,10 @@ pub fn follow(
         name: reader,
         follower,
     };
-    tasks.spawn("outbox", reader.run(None));
+    tasks.spawn("outbox", reader.run());
 }
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// One reader of a journal.
 struct Reader<F> {
@@ -106,22 +92,21 @@ struct Reader<F> {
 }
 
 impl<F: Follower> Reader<F> {
-    async fn run(self, mut memory: Option<Memory>) {
+    async fn run(self) {
         let mut wait = FIRST_WAIT;
         let mut grown = self.journal.grown();
         while !self.tasks.is_stopping() {
-            match self.round(memory.as_mut()).await {
+            match self.drain().await {
                 Ok(()) => {
                     wait = FIRST_WAIT;
                     tokio::select! {
                         () = self.tasks.stopping() => {}
                         _ = grown.changed() => {}
-                        () = Memory::lost(memory.as_ref()) => {}
                         () = tokio::time::sleep(SWEEP) => {}
                     }
                 }
                 Err(cause) => {
-                    self.failed(&cause, wait);
+                    failed(self.journal.as_ref(), self.name, &cause, wait);
                     tokio::select! {
                         () = self.tasks.stopping() => {}
                         () = tokio::time::sleep(wait) => {}
@@ -130,18 +115,7 @@ impl<F: Follower> Reader<F> {
                 }
             }
         }
-        info!(
-            outbox = self.journal.name(),
-            reader = self.name,
-            "outbox reader stopped"
-        );
-    }
-
-    async fn round(&self, memory: Option<&mut Memory>) -> Result<(), Cause> {
-        if let Some(memory) = memory {
-            memory.mend(&self.tasks).await?;
-        }
-        self.drain().await
+        ended(self.journal.as_ref(), self.name);
     }
 
     /// Reads from the cursor to the end of the journal.
@@ -155,8 +129,7 @@ impl<F: Follower> Reader<F> {
             };
             let last = *last;
             let full = rows.len() == BATCH;
-            gauge!("guildhall_outbox_batch", "outbox" => journal.name(), "reader" => reader)
-                .set(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            read(journal.as_ref(), reader, rows.len());
             for (number, note) in rows {
                 if let Err(cause) = self.follower.take(note).await {
                     journal.advance(reader, after).await?;
@@ -170,99 +143,21 @@ impl<F: Follower> Reader<F> {
             }
         }
     }
-
-    fn failed(&self, cause: &Cause, wait: Duration) {
-        let (outbox, reader) = (self.journal.name(), self.name);
-        counter!("guildhall_outbox_failures_total", "outbox" => outbox, "reader" => reader)
-            .increment(1);
-        error!(outbox, reader, error = %cause, ?wait, "outbox waits");
-    }
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-struct Relay {
-    bus: Arc<dyn Bus>,
+/// Measures how much there was to read.
+fn read(journal: &dyn Journal, reader: &'static str, rows: usize) {
+    gauge!("guildhall_outbox_batch", "outbox" => journal.name(), "reader" => reader)
+        .set(u32::try_from(rows).unwrap_or(u32::MAX));
 }
 
-#[async_trait]
-impl Follower for Relay {
-    async fn take(&self, note: Note) -> Result<(), Cause> {
-        Ok(self.bus.send(note).await?)
-    }
+fn failed(journal: &dyn Journal, reader: &'static str, cause: &Cause, wait: Duration) {
+    let outbox = journal.name();
+    counter!("guildhall_outbox_failures_total", "outbox" => outbox, "reader" => reader)
+        .increment(1);
+    error!(outbox, reader, error = %cause, ?wait, "outbox waits");
 }
 
-/// What the bus should have of a journal: everything up to the relay's cursor.
-struct Memory {
-    journal: Arc<dyn Journal>,
-    bus: Arc<dyn Bus>,
-    forgot: watch::Receiver<u64>,
-    /// Whether the bus was looked at since this process began: it may have forgotten before.
-    looked: bool,
-}
-
-impl Memory {
-    /// Resolves when the bus was found to have forgotten; never for a bus that cannot.
-    async fn lost(memory: Option<&Self>) {
-        let noticed = match memory {
-            Some(memory) => memory.forgot.clone().changed().await.is_ok(),
-            None => false,
-        };
-        if !noticed {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Tells again where the bus has forgotten. Before anything newer is sent, so that the order of a scope stays.
-    async fn mend(&mut self, tasks: &Tasks) -> Result<(), Cause> {
-        // A proof takes this guard away, to see itself go red.
-        #[cfg(feature = "sabotage")]
-        if fault::leaves_forgotten() {
-            self.forgot.mark_unchanged();
-            return Ok(());
-        }
-        let seen = *self.forgot.borrow();
-        let forgot = self.forgot.has_changed().unwrap_or(false)
-            || !self.looked && !self.remembers_the_last().await?;
-        if forgot {
-            self.tell_again(tasks).await?;
-        }
-        self.looked = true;
-        // What was noticed meanwhile is for the next round.
-        if *self.forgot.borrow() == seen {
-            self.forgot.mark_unchanged();
-        }
-        Ok(())
-    }
-
-    async fn remembers_the_last(&self) -> Result<bool, Cause> {
-        let told = self.journal.cursor(RELAY).await?;
-        let rows = self.journal.read(told.saturating_sub(1), 1).await?;
-        match rows.first() {
-            Some((number, note)) if *number == told => Ok(self.bus.remembers(note).await?),
-            // Nothing was told yet, or so long ago that the journal itself has forgotten it.
-            _ => Ok(true),
-        }
-    }
-
-    async fn tell_again(&self, tasks: &Tasks) -> Result<(), Cause> {
-        let until = self.journal.cursor(RELAY).await?;
-        let (mut after, mut told) = (0_u64, 0_u64);
-        while after < until && !tasks.is_stopping() {
-            let rows = self.journal.read(after, BATCH).await?;
-            let Some((last, _)) = rows.last() else { break };
-            after = *last;
-            for (_, note) in rows.into_iter().take_while(|(number, _)| *number <= until) {
-                self.bus.send(note).await?;
-                told += 1;
-            }
-        }
-        let outbox = self.journal.name();
-        counter!("guildhall_outbox_told_again_total", "outbox" => outbox).increment(told);
-        warn!(
-            outbox,
-            told, "the bus had forgotten events; they were told again"
-        );
-        Ok(())
-    }
+fn ended(journal: &dyn Journal, reader: &'static str) {
+    info!(outbox = journal.name(), reader, "outbox reader stopped");
 }

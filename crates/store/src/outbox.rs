@@ -113,6 +113,34 @@ pub async fn cursor(entities: &Entities, reader: &str) -> Result<u64, StoreError
     Ok(row.map_or(0, |row| unsigned(row.last_seq)))
 }
 
+/// Every reader that has a cursor, and its last number.
+///
+/// # Errors
+/// The database's.
+pub async fn readers(entities: &Entities) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = consumer_cursor::Entity::find().all(entities.read()).await?;
+    let readers = rows
+        .into_iter()
+        .map(|row| (row.name, unsigned(row.last_seq)));
+    Ok(readers.collect())
+}
+
+/// Forgets how far a reader has come, so that nothing is kept for it any more. If it comes back it begins anew.
+///
+/// # Errors
+/// The database's.
+pub async fn leave(entities: &Entities, reader: &str) -> Result<(), StoreError> {
+    let name = reader.to_owned();
+    entities
+        .write(async move |write: &Write| {
+            let gone = consumer_cursor::Entity::delete_by_id(name)
+                .exec(write)
+                .await;
+            gone.map(drop).map_err(StoreError::from)
+        })
+        .await
+}
+
 /// Moves a reader's cursor up, never down.
 ///
 /// # Errors

@@ -2,8 +2,9 @@
 //!
 //! In reading order: `schema` is what is in the tables; `row` what a row stands for; `plan` judges what people want of a channel,
 //! `attempt` is a batch of it, and `commit` makes it; `end` finds the end of a log, opens its next bucket and finishes what is half done; `keys` and `desk` are what is
-//! kept in memory; `view` are the questions; `tell` tells, and `sweep` finds what was not told. `session`, `statements` and `database`
-//! are how the servers are asked, `failure` is what can go wrong, and `fault` what a proof can make go wrong.
+//! kept in memory, `flight` shares reads; `view` are the questions; `tell` tells what `teller` keeps, `sweep` finds what was not told, and `again` tells
+//! once more what the bus forgot. `session`, `statements` and `database`
+//! are how the servers are asked, `migrate`, `inspect` and `measure` are for operators, `failure` is what can go wrong, and `fault` what a proof can make go wrong.
 //!
 //! A channel's log stands in buckets of 8,192 messages, a partition each. The newest one holds the head, which only a batch moves that
 //! names the head it builds on; so whoever writes, numbers have no gaps and changes one order. Which process writes is a matter of
@@ -29,6 +30,7 @@ use crate::{
     model::{Draft, Epoch, Mark, Message, MessageId, Rev, Seq, Text},
 };
 
+mod again;
 mod attempt;
 mod commit;
 mod database;
@@ -36,7 +38,11 @@ mod desk;
 mod end;
 mod failure;
 mod fault;
+mod flight;
+mod inspect;
 mod keys;
+mod measure;
+mod migrate;
 mod plan;
 mod row;
 mod schema;
@@ -45,26 +51,30 @@ mod shard;
 mod statements;
 mod sweep;
 mod tell;
+mod teller;
 #[cfg(test)]
 mod tests;
 mod view;
 
-use database::Database;
+use database::{Asked, Database};
 use desk::Desks;
 pub use fault::Faults;
+use flight::Flights;
+pub use inspect::{Condition, inspect};
+pub use migrate::{migrate, remove};
 use plan::{Answer, Wish};
-pub use schema::{SchemaError, migrate};
+pub use schema::SchemaError;
 pub use session::ConnectError;
 use session::Profiles;
 use sweep::Dirty;
-use tell::Teller;
+use teller::Teller;
 
 /// How many questions of one call are under way at once.
 const AT_ONCE: usize = 32;
 /// Of how many channels the newest bucket is remembered.
 const BUCKETS_REMEMBERED: usize = 100_000;
 /// How far our clock may be off that of the servers.
-const CLOCKS_APART: Duration = Duration::from_secs(120);
+pub const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// How big the engine is.
 #[derive(Debug, Clone)]
@@ -116,6 +126,8 @@ struct Core {
     dirty: Dirty,
     /// The newest bucket of a channel, or an earlier one.
     buckets: Cache<ChannelId, u32>,
+    /// Newest pages, by channel and length.
+    newest: Flights<(ChannelId, usize), Asked<History>>,
 }
 
 impl CqlTimeline {
@@ -129,7 +141,7 @@ impl CqlTimeline {
             bus,
         } = parts;
         let session = session::connect(settings).await?;
-        let epoch = schema::epoch(&session, &settings.keyspace).await?;
+        let epoch = schema::epoch(&session, settings).await?;
         let statements = statements::prepare(&session, settings, options.faults).await?;
         let database = Database {
             session,
@@ -146,9 +158,13 @@ impl CqlTimeline {
             teller: bus.map(Teller::new),
             dirty: Dirty::default(),
             buckets: Cache::new(BUCKETS_REMEMBERED),
+            newest: Flights::default(),
         });
+        core.tasks
+            .spawn("chat cql metrics", measure::keep(core.clone()));
         if core.teller.is_some() && !options.faults.forgets_untold() {
             core.tasks.spawn("chat sweep", sweep::sweep(core.clone()));
+            core.tasks.spawn("chat again", again::watch(core.clone()));
         }
         let desks = Arc::new(Desks::new(core.clone(), options.waiting));
         Ok(Self { core, desks })
@@ -159,17 +175,15 @@ impl CqlTimeline {
         self.desks.close();
     }
 
-    /// Says whether the servers answer and their clock is near ours, or why not.
+    /// Says whether enough servers answer and their clock is near ours, or why not.
     ///
     /// # Errors
     /// A sentence for operators.
     pub async fn ready(&self) -> Result<(), String> {
-        let theirs = self
-            .core
-            .database
-            .time()
-            .await
-            .map_err(|error| error.to_string())?;
+        let nowhere = ChannelId::from_bytes([0; 16]);
+        let database = &self.core.database;
+        let asked = futures::try_join!(database.time(), database.head(nowhere, 0));
+        let (theirs, _) = asked.map_err(|error| error.to_string())?;
         let ours = self.core.clock.now();
         let apart = ours.since(theirs).max(theirs.since(ours));
         if apart > CLOCKS_APART {

@@ -39,6 +39,14 @@ impl Journal for ChannelJournal {
         outbox::advance(&self.0, reader, to).await.map_err(failed)
     }
 
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        outbox::readers(&self.0).await.map_err(failed)
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        outbox::leave(&self.0, reader).await.map_err(failed)
+    }
+
     fn grown(&self) -> watch::Receiver<u64> {
         self.0.grown()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use guildhall_kernel::{Role, SpaceId, UserId};
 use guildhall_mesh::{
-    Link, Reason, Tasks,
+    Feed, Link, Reason, Tasks,
     guard::{Guarded, SpacesOnly},
 };
 use guildhall_proto::{
@@ -15,7 +15,11 @@ use guildhall_proto::{
     chat::v1::{self as pb, feed_service_client::FeedServiceClient},
 };
 use guildhall_testkit::{Person, World};
-use svc_chat::{Chat, Parts, config::ChatSettings};
+use svc_chat::{
+    Chat, Parts,
+    config::ChatSettings,
+    store::{TimelineHome, sqlite::Options},
+};
 use tonic::{Status, service::Routes};
 use tonic_types::StatusExt as _;
 
@@ -182,8 +186,10 @@ impl Stopped {
         let guard = world.guard(Arc::new(SpacesOnly));
         let parts = Parts {
             home: place.home.clone(),
-            data: world.dir.path().to_owned(),
-            timeline: svc_chat::store::sqlite::Options::default(),
+            timeline: TimelineHome::File {
+                path: world.dir.path().join("timeline.db"),
+                options: Options::default(),
+            },
             clock: world.clock(),
             ids: world.ids(),
             tasks: tasks.clone(),
@@ -191,7 +197,7 @@ impl Stopped {
             access: world.access.clone(),
             rules: guard.rules.clone(),
             auth: Link::local("chat", guard.before(rpcs)),
-            auth_events: events.clone(),
+            auth_events: Feed::of_journal(events.clone()),
         };
         let built = svc_chat::build(&ChatSettings::default(), parts).await;
         let chat = built.expect("chat starts");

@@ -9,19 +9,23 @@ use guildhall_mesh::{
     Note,
     outbox::{Journal, JournalError},
 };
-use svc_chat::store::sqlite::{Faults, Options};
+use svc_chat::store::{TimelineHome, cql, sqlite};
 use tokio::sync::{OnceCell, watch};
 
 /// How many events are passed over at once.
 const BATCH: usize = 1_000;
 
-/// How the timeline is run.
-pub(super) fn timeline() -> Options {
-    let faults = Faults::named(&told()).unwrap_or_default();
-    Options {
-        faults,
-        ..Options::default()
+/// The home of timelines, whose engine lacks the guard.
+pub(super) fn timelines(mut home: TimelineHome) -> TimelineHome {
+    match &mut home {
+        TimelineHome::File { options, .. } => {
+            options.faults = sqlite::Faults::named(&told()).unwrap_or_default();
+        }
+        TimelineHome::Keyspace { options, .. } => {
+            options.faults = cql::Faults::named(&told()).unwrap_or_default();
+        }
     }
+    home
 }
 
 /// What a service hears of another: with `no-sweep` only what is committed from its start on, never what an earlier process left.
@@ -75,6 +79,14 @@ impl Journal for Unswept {
 
     async fn advance(&self, reader: &str, to: u64) -> Result<(), JournalError> {
         self.journal.advance(reader, to).await
+    }
+
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        self.journal.readers().await
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        self.journal.leave(reader).await
     }
 
     fn grown(&self) -> watch::Receiver<u64> {

@@ -215,6 +215,10 @@ impl Bus for NatsBus {
         }
     }
 
+    fn is_followed(&self) -> bool {
+        true
+    }
+
     fn forgot(&self) -> watch::Receiver<u64> {
         self.inner.line.forgot()
     }

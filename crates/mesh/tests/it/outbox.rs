@@ -82,6 +82,19 @@ impl Journal for Rows {
         Ok(())
     }
 
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        let cursors = self.cursors.lock().expect("whole");
+        Ok(cursors
+            .iter()
+            .map(|(name, to)| (name.clone(), *to))
+            .collect())
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        self.cursors.lock().expect("whole").remove(reader);
+        Ok(())
+    }
+
     fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
     }
@@ -171,6 +184,8 @@ async fn a_follower_goes_on_where_it_was_when_the_process_ended() {
 struct Forgetful {
     told: Arc<Mutex<Vec<u8>>>,
     forgot: Arc<watch::Sender<u64>>,
+    /// Whether followers read what it keeps.
+    is_followed: bool,
 }
 
 impl Forgetful {
@@ -208,13 +223,17 @@ impl Bus for Forgetful {
         Ok(self.told().contains(&note.payload[0]))
     }
 
+    fn is_followed(&self) -> bool {
+        self.is_followed
+    }
+
     fn forgot(&self) -> watch::Receiver<u64> {
         self.forgot.subscribe()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_bus_forgot_is_told_again_before_anything_newer() {
+async fn what_is_new_is_told_before_what_the_bus_forgot() {
     let (rows, bus, tasks) = (Rows::new(), Forgetful::default(), Tasks::new());
     for n in 1..=3 {
         rows.commit(n);
@@ -223,12 +242,34 @@ async fn what_the_bus_forgot_is_told_again_before_anything_newer() {
     rows.told(3).await;
 
     bus.told.lock().expect("whole").clear();
-    bus.forgot.send_modify(|times| *times += 1);
     rows.commit(4);
+    bus.forgot.send_modify(|times| *times += 1);
 
-    bus.has_been_told(&[1, 2, 3, 4]).await;
+    bus.has_been_told(&[4, 1, 2, 3]).await;
     assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
-    assert_eq!(bus.told(), [1, 2, 3, 4]);
+    assert_eq!(bus.told(), [4, 1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_told_again_before_the_process_ended_is_after_the_next_start() {
+    let (rows, bus) = (Rows::new(), Forgetful::default());
+    for n in 1..=3 {
+        rows.commit(n);
+    }
+    // It told what was new, and had come to the first of what was forgotten.
+    rows.advance("bus", 3).await.expect("moves");
+    rows.advance("bus-again", 1).await.expect("moves");
+    bus.told.lock().expect("whole").push(3);
+
+    let tasks = Tasks::new();
+    relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+
+    bus.has_been_told(&[3, 2, 3]).await;
+    rows.commit(4);
+    rows.told(4).await;
+    tasks.stop(Duration::from_secs(5)).await;
+    let left = rows.readers().await.expect("there");
+    assert_eq!(left, [("bus".to_owned(), 4)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,4 +313,31 @@ async fn a_bus_that_remembers_is_told_nothing_twice() {
     }
 
     assert_eq!(bus.told(), [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_is_followed_gets_what_readers_of_the_outbox_had_not_come_to() {
+    for (is_followed, told, readers) in [(true, [3, 2, 3].as_slice(), 1), (false, &[3], 2)] {
+        let bus = Forgetful {
+            is_followed,
+            ..Forgetful::default()
+        };
+        let (rows, tasks) = (Rows::new(), Tasks::new());
+        for n in 1..=3 {
+            rows.commit(n);
+        }
+        rows.advance("bus", 3).await.expect("moves");
+        rows.advance("chat", 1).await.expect("moves");
+        // The newest it has, or would not have any more.
+        bus.told.lock().expect("whole").push(3);
+
+        relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+
+        bus.has_been_told(told).await;
+        rows.commit(4);
+        rows.told(4).await;
+        let left = rows.readers().await.expect("there");
+        assert_eq!(left.len(), readers, "{left:?}");
+        tasks.stop(Duration::from_secs(5)).await;
+    }
 }

@@ -133,7 +133,9 @@ async fn what_is_old_and_read_by_everybody_is_forgotten() {
         left.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
         [3]
     );
-    outbox::advance(entities, "mail", 3).await.expect("moves");
+    let readers = outbox::readers(entities).await.expect("reads");
+    assert_eq!(readers.len(), 2, "{readers:?}");
+    outbox::leave(entities, "mail").await.expect("leaves");
     outbox::prune(entities, late).await.expect("prunes");
     assert_eq!(
         append(&database, 4).await.expect("appends"),

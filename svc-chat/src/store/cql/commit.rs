@@ -21,6 +21,7 @@ use super::{
     database::{Asked, Database},
     failure::Failure,
     keys::Keys,
+    measure::watch_crowd,
     plan::{Answer, Facts, MOST, Plan, Wish},
     row::Tip,
     shard,
@@ -51,14 +52,14 @@ pub(super) struct Known {
 }
 
 impl Core {
-    /// Answers everybody in the group.
+    /// Answers everybody in the group. Where the servers did not do it in time, says why.
     pub(super) async fn make(
         self: &Arc<Self>,
         channel: ChannelId,
         mut asks: VecDeque<Ask>,
         known: &mut Known,
-    ) {
-        self.work_off(channel, &mut asks, known, None).await;
+    ) -> Result<(), Failure> {
+        self.work_off(channel, &mut asks, known, None).await
     }
 
     /// Answers everybody, beginning with a batch that is under way, where there is one.
@@ -68,7 +69,7 @@ impl Core {
         asks: &mut VecDeque<Ask>,
         known: &mut Known,
         mut attempt: Option<Attempt>,
-    ) {
+    ) -> Result<(), Failure> {
         let until = self.clock.uptime() + DEADLINE;
         while !asks.is_empty() {
             let step = self.step(channel, asks, known, &mut attempt).await;
@@ -81,12 +82,13 @@ impl Core {
                     if late || !failure.passes() {
                         warn!(%channel, error = %failure, "a change could not be made");
                         give_up(asks, attempt.take(), &failure);
-                    } else {
-                        tokio::time::sleep(PAUSE).await;
+                        return Err(failure);
                     }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
+        Ok(())
     }
 
     async fn step(
@@ -119,7 +121,9 @@ impl Core {
             match self.send(channel, now).await {
                 Ok(true) => {
                     now.state = State::Made;
-                    known.tip = Some(now.after());
+                    let after = now.after();
+                    watch_crowd(channel, &now.from, &after);
+                    known.tip = Some(after);
                 }
                 // The condition was not met: by our own first try, or by another's batch.
                 Ok(false) if in_doubt => return Ok(()),

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     Core,
     commit::{Ask, Known},
+    failure::Failure,
     plan::{Answer, MOST, Wish},
 };
 use crate::store::StoreError;
@@ -116,9 +117,29 @@ impl Work {
     async fn run(mut self) {
         let mut known = self.take();
         while let Some(group) = self.next(&mut known) {
-            self.desks.core.make(self.channel, group, &mut known).await;
+            let made = self.desks.core.make(self.channel, group, &mut known).await;
+            if let Err(failure) = made {
+                self.refuse_waiting(&failure);
+            }
         }
         self.is_done = true;
+    }
+
+    /// Refuses those who wait behind a group that could not be made: each would wait as long for the same.
+    fn refuse_waiting(&self, failure: &Failure) {
+        let waiting = {
+            let mut all = self.desks.all();
+            let Some(desk) = all.desks.get_mut(&self.channel) else {
+                return;
+            };
+            let waiting = std::mem::take(&mut desk.queue);
+            all.leave(&waiting);
+            waiting
+        };
+        for ask in waiting {
+            // Whoever asked may have gone.
+            let _ = ask.reply.send(Err(failure.clone().into()));
+        }
     }
 
     fn take(&self) -> Known {
@@ -146,8 +167,7 @@ impl Work {
         }
         let count = desk.queue.len().min(MOST);
         let group: VecDeque<_> = desk.queue.drain(..count).collect();
-        all.waiting -= group.len();
-        all.waiting_bytes -= group.iter().map(|ask| ask.wish.bytes()).sum::<usize>();
+        all.leave(&group);
         Some(group)
     }
 }
@@ -160,13 +180,18 @@ impl Drop for Work {
         }
         let mut all = self.desks.all();
         if let Some(desk) = all.desks.remove(&self.channel) {
-            all.waiting -= desk.queue.len();
-            all.waiting_bytes -= desk.queue.iter().map(|ask| ask.wish.bytes()).sum::<usize>();
+            all.leave(&desk.queue);
         }
     }
 }
 
 impl All {
+    /// Counts out those who do not wait any more.
+    fn leave(&mut self, gone: &VecDeque<Ask>) {
+        self.waiting -= gone.len();
+        self.waiting_bytes -= gone.iter().map(|ask| ask.wish.bytes()).sum::<usize>();
+    }
+
     fn forget_some(&mut self) {
         if self.desks.len() <= REMEMBERED && self.keys <= REMEMBERED_KEYS {
             return;

@@ -1,17 +1,12 @@
-//! The tables, in the CQL that ScyllaDB and Cassandra share, and making them: for `guildhall migrate`, and nowhere else.
+//! The tables, in the CQL that ScyllaDB and Cassandra share, and what a keyspace says of itself.
 
-use guildhall_kernel::{Clock, Ids};
 use scylla::client::session::Session;
 
-use super::{
-    session::{self, ConnectError},
-    shard::{self, SHARDS},
-    sweep::SETTLED,
-};
+use super::session::ConnectError;
 use crate::{config::CqlSettings, model::Epoch};
 
 /// Each step brings a keyspace from its position in the list to the next: additive, and never edited after a release.
-const STEPS: [&[&str]; 1] = [&FIRST];
+pub(super) const STEPS: [&[&str]; 1] = [&FIRST];
 
 /// Instants are microseconds since 1970 in a bigint, because a CQL timestamp has milliseconds. Ids are blobs where their order
 /// counts, since the order of `uuid` is another one.
@@ -72,14 +67,16 @@ const FIRST: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS swept (shard smallint PRIMARY KEY, minute int)",
 ];
 
-const META: &str = "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text)";
+/// What a keyspace says of itself: `schema`, the number of its tables; `epoch`; `agreement`, among whom its writes are decided; and
+/// `lock` while tables are changed, which alone goes by Paxos.
+pub(super) const META: &str = "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text)";
 
-/// The keyspace is not what this version needs.
+/// The keyspace is not what this version or these settings need.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// It is missing, empty, or of an earlier version.
     #[error(
-        "keyspace {keyspace} is not prepared (its tables are number {found}, this version needs {known}): run guildhall migrate"
+        "keyspace {keyspace} is not prepared (its tables are number {found}, this version needs {known}): run `guildhall migrate` first"
     )]
     Unprepared {
         /// Its name.
@@ -101,112 +98,107 @@ pub enum SchemaError {
         /// Ours.
         known: usize,
     },
+    /// It was made for writes that are decided elsewhere: two processes could decide differently.
+    #[error(
+        "settings cql.across_datacenters and cql.datacenter: writes to keyspace {keyspace} are decided {kept}, by these settings {ours}; \
+         all processes need the same"
+    )]
+    Disagreement {
+        /// Its name.
+        keyspace: String,
+        /// What it was made for.
+        kept: String,
+        /// What the settings say.
+        ours: String,
+    },
+    /// Another process changes its tables and does not come to an end.
+    #[error(
+        "keyspace {keyspace} is being changed by another `guildhall migrate`; try again in five minutes"
+    )]
+    Locked {
+        /// Its name.
+        keyspace: String,
+    },
 }
 
-/// Makes the keyspace and its tables, or brings them up to date. May be run again, and while halls run; not twice at the same time.
-pub async fn migrate(
+/// Reads the epoch of a keyspace that is what this version and these settings need.
+pub(super) async fn epoch(
+    session: &Session,
     settings: &CqlSettings,
-    clock: &dyn Clock,
-    ids: &dyn Ids,
-) -> Result<(), ConnectError> {
-    let session = session::connect_patiently(settings).await?;
-    // The name and the data centre were checked with the settings; neither can be bound.
-    let (keyspace, datacenter, copies) = (
-        &settings.keyspace,
-        &settings.datacenter,
-        settings.replication,
-    );
-    let keyspace_ddl = format!(
-        "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {{'class': 'NetworkTopologyStrategy', '{datacenter}': {copies}}}"
-    );
-    run(&session, &keyspace_ddl).await?;
-    session
-        .use_keyspace(keyspace.as_str(), false)
-        .await
-        .map_err(ConnectError::statement)?;
-
-    run(&session, META).await?;
-    let found = number(&session).await?;
-    let known = STEPS.len();
-    if found > known {
-        let keyspace = keyspace.clone();
-        return Err(SchemaError::Newer {
-            keyspace,
-            found,
-            known,
-        }
-        .into());
-    }
-    for step in STEPS.iter().skip(found) {
-        for ddl in *step {
-            run(&session, ddl).await?;
-        }
-    }
-    if found == 0 {
-        begin_sweeps(&session, clock).await?;
-    }
-    if meta(&session, "epoch").await?.is_none() {
-        name(&session, ids).await?;
-    }
-    let write = "INSERT INTO meta (name, value) VALUES ('schema', ?)";
-    let written = session.query_unpaged(write, (known.to_string(),)).await;
-    written.map(drop).map_err(ConnectError::statement)
-}
-
-/// Reads the epoch of a keyspace that is what this version needs.
-pub(super) async fn epoch(session: &Session, keyspace: &str) -> Result<Epoch, ConnectError> {
-    let (found, known) = (number(session).await?, STEPS.len());
-    let keyspace = keyspace.to_owned();
-    if found > known {
-        return Err(SchemaError::Newer {
-            keyspace,
-            found,
-            known,
-        }
-        .into());
-    }
+) -> Result<Epoch, ConnectError> {
+    check_number(session, &settings.keyspace).await?;
+    check_agreement(session, settings).await?;
     match meta(session, "epoch").await? {
-        Some(epoch) if found == known => Ok(Epoch(epoch.into())),
-        _ => Err(SchemaError::Unprepared {
+        Some(epoch) => Ok(Epoch(epoch.into())),
+        None => Err(unprepared(&settings.keyspace, 0)),
+    }
+}
+
+/// Refuses a keyspace of another version.
+pub(super) async fn check_number(session: &Session, keyspace: &str) -> Result<(), ConnectError> {
+    let (found, known) = (number(session).await?, STEPS.len());
+    if found > known {
+        let keyspace = keyspace.to_owned();
+        return Err(SchemaError::Newer {
             keyspace,
             found,
             known,
         }
-        .into()),
+        .into());
     }
-}
-
-/// Gives a keyspace without an epoch a new one: one just made, and one restored from a backup, from which the restore has taken it.
-async fn name(session: &Session, ids: &dyn Ids) -> Result<(), ConnectError> {
-    let mut random = [0; 16];
-    ids.random(&mut random);
-    let epoch = uuid::Builder::from_random_bytes(random).into_uuid();
-    let write = "INSERT INTO meta (name, value) VALUES ('epoch', ?)";
-    let text = epoch.simple().to_string();
-    let written = session.query_unpaged(write, (text,)).await;
-    written.map(drop).map_err(ConnectError::statement)
-}
-
-/// Lets the sweeps of a new keyspace begin a little before now instead of long ago. A minute that was swept is not looked at again,
-/// and this one has only begun.
-async fn begin_sweeps(session: &Session, clock: &dyn Clock) -> Result<(), ConnectError> {
-    let minute = shard::minute_of(clock.now()) - SETTLED;
-    let write = "INSERT INTO swept (shard, minute) VALUES (?, ?) USING TIMESTAMP ?";
-    for shard in 0..SHARDS {
-        let row = (shard, minute, shard::minute_stamp(minute));
-        let written = session.query_unpaged(write, row).await;
-        written.map_err(ConnectError::statement)?;
+    if found < known {
+        return Err(unprepared(keyspace, found));
     }
     Ok(())
 }
 
-/// The number of the keyspace's tables.
-async fn number(session: &Session) -> Result<usize, ConnectError> {
+/// Refuses a keyspace whose writes are decided elsewhere.
+pub(super) async fn check_agreement(
+    session: &Session,
+    settings: &CqlSettings,
+) -> Result<(), ConnectError> {
+    let ours = agreement(settings);
+    match meta(session, "agreement").await? {
+        Some(kept) if kept == ours => Ok(()),
+        Some(kept) => Err(SchemaError::Disagreement {
+            keyspace: settings.keyspace.clone(),
+            kept,
+            ours,
+        }
+        .into()),
+        None => Err(unprepared(&settings.keyspace, 0)),
+    }
+}
+
+/// Among whom writes are decided, in words that are kept and compared.
+pub(super) fn agreement(settings: &CqlSettings) -> String {
+    if settings.across_datacenters {
+        "across data centres".to_owned()
+    } else {
+        format!("within {}", settings.datacenter)
+    }
+}
+
+/// The number of the keyspace's tables; 0 where there are none.
+pub(super) async fn number(session: &Session) -> Result<usize, ConnectError> {
+    if !has_meta(session).await? {
+        return Ok(0);
+    }
     let found = meta(session, "schema").await?;
     Ok(found.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-async fn meta(session: &Session, name: &str) -> Result<Option<String>, ConnectError> {
+async fn has_meta(session: &Session) -> Result<bool, ConnectError> {
+    let keyspace = session.get_keyspace();
+    let keyspace = keyspace.as_deref().map_or("", String::as_str);
+    let look = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'meta'";
+    let answer = session.query_unpaged(look, (keyspace,)).await;
+    let rows = answer.map_err(ConnectError::statement)?.into_rows_result();
+    Ok(rows.map_err(ConnectError::statement)?.rows_num() > 0)
+}
+
+/// Something that the keyspace says of itself.
+pub(super) async fn meta(session: &Session, name: &str) -> Result<Option<String>, ConnectError> {
     let read = "SELECT value FROM meta WHERE name = ?";
     let answer = session
         .query_unpaged(read, (name,))
@@ -219,7 +211,17 @@ async fn meta(session: &Session, name: &str) -> Result<Option<String>, ConnectEr
     Ok(row.and_then(|(value,)| value))
 }
 
-async fn run(session: &Session, ddl: &str) -> Result<(), ConnectError> {
-    let done = session.query_unpaged(ddl, ()).await;
-    done.map(drop).map_err(ConnectError::statement)
+/// There is no such keyspace.
+pub(super) fn missing(settings: &CqlSettings) -> ConnectError {
+    unprepared(&settings.keyspace, 0)
+}
+
+fn unprepared(keyspace: &str, found: usize) -> ConnectError {
+    let (keyspace, known) = (keyspace.to_owned(), STEPS.len());
+    SchemaError::Unprepared {
+        keyspace,
+        found,
+        known,
+    }
+    .into()
 }

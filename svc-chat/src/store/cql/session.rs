@@ -17,7 +17,10 @@ use scylla::{
     statement::{Consistency, SerialConsistency},
 };
 
-use super::schema::SchemaError;
+use super::{
+    inspect::check_datacenter,
+    schema::{SchemaError, missing},
+};
 use crate::config::CqlSettings;
 
 /// How long one statement may take.
@@ -26,6 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAXOS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a change of tables may take.
 const TABLES_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connection may take to be made.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// How often a quiet connection is asked whether it lives, and how long it may take to say so. One that does not is made anew.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+const ALIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// After how long a read is tried on a second server as well.
 const SECOND_TRY: Duration = Duration::from_millis(50);
 
@@ -41,8 +49,16 @@ pub enum ConnectError {
     /// The keyspace cannot be used.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// No server stands in the data centre that is ours.
+    #[error("setting cql.datacenter: no server stands in {datacenter}; they stand in {there}")]
+    Datacenter {
+        /// What the setting says.
+        datacenter: String,
+        /// What the servers say.
+        there: String,
+    },
     /// The password cannot be read.
-    #[error("the password file {} cannot be read", path.display())]
+    #[error("setting cql.password_file: {} cannot be read", path.display())]
     Password {
         /// Which file.
         path: PathBuf,
@@ -135,7 +151,15 @@ pub(super) async fn connect(settings: &CqlSettings) -> Result<Session, ConnectEr
         .await?
         .use_keyspace(settings.keyspace.as_str(), false);
     let builder = builder.default_execution_profile_handle(Profiles::of(settings).write);
-    builder.build().await.map_err(unreachable)
+    let session = builder.build().await.map_err(|error| {
+        if let NewSessionError::UseKeyspaceError(_) = error {
+            missing(settings)
+        } else {
+            unreachable(error)
+        }
+    })?;
+    check_datacenter(&session, settings)?;
+    Ok(session)
 }
 
 /// Connects in no keyspace, with time for changes of tables.
@@ -143,17 +167,24 @@ pub(super) async fn connect_patiently(settings: &CqlSettings) -> Result<Session,
     let agreement = Agreement::of(settings.across_datacenters);
     let profile = ExecutionProfile::builder()
         .consistency(agreement.plain)
+        .serial_consistency(Some(agreement.paxos))
         .request_timeout(Some(TABLES_PATIENCE))
         .build();
     let builder = builder(settings).await?;
     let builder = builder
         .default_execution_profile_handle(profile.into_handle())
         .schema_agreement_timeout(TABLES_PATIENCE);
-    builder.build().await.map_err(unreachable)
+    let session = builder.build().await.map_err(unreachable)?;
+    check_datacenter(&session, settings)?;
+    Ok(session)
 }
 
 async fn builder(settings: &CqlSettings) -> Result<SessionBuilder, ConnectError> {
-    let builder = SessionBuilder::new().known_nodes(&settings.nodes);
+    let builder = SessionBuilder::new()
+        .known_nodes(&settings.nodes)
+        .connection_timeout(CONNECT_PATIENCE)
+        .keepalive_interval(ALIVE_EVERY)
+        .keepalive_timeout(ALIVE_PATIENCE);
     if settings.user.is_empty() {
         return Ok(builder);
     }
@@ -165,10 +196,10 @@ fn unreachable(cause: NewSessionError) -> ConnectError {
     ConnectError::Unreachable(Box::new(cause))
 }
 
-/// The password without the line's end that editors leave.
+/// The first line of the file.
 async fn password(settings: &CqlSettings) -> Result<String, ConnectError> {
     let path = settings.password_file.clone();
     let text = tokio::fs::read_to_string(&path).await;
     let text = text.map_err(|cause| ConnectError::Password { path, cause })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -3,174 +3,23 @@
 //! What was told is written down in `told`, which moves only when the bus has acknowledged everything up to there. So whoever takes
 //! a channel over knows what is still to be told, and tells that first, from the change rows.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use guildhall_kernel::ChannelId;
-use guildhall_mesh::{Bus, Note, bus::BusError};
+use guildhall_mesh::Note;
 use tracing::{error, warn};
 
 use super::{
     Core,
     database::Asked,
     row::{Change, What},
+    teller::{Next, Teller},
 };
 use crate::{event, model::Rev};
 
-/// How many changes of a channel wait in memory. Further ones are read again when it is their turn.
-const ROOM: usize = 1_024;
-/// How many channels are remembered; beyond that those at rest are forgotten.
-const REMEMBERED: usize = 50_000;
-/// How many changes are read at once.
-const READ: u32 = 200;
 /// How long to wait after a failure, doubled up to [`PATIENCE`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Where changes are told.
-pub(super) struct Teller {
-    bus: Arc<dyn Bus>,
-    // Locked for a look-up and never across an await: by whoever commits, by the task that tells, by sweeps.
-    lines: Mutex<HashMap<ChannelId, Line>>,
-}
-
-/// How far one channel is told.
-#[derive(Default)]
-struct Line {
-    /// Up to where the bus acknowledged all; `None` where that must be looked up.
-    sent: Option<Rev>,
-    /// Up to where that is written down.
-    written: Rev,
-    /// Up to where there is something to tell.
-    goal: Rev,
-    waiting: BTreeMap<Rev, Note>,
-    /// Whether a task tells.
-    is_running: bool,
-    /// Whether a task writes down.
-    is_writing: bool,
-}
-
-/// What is to be done next for a channel.
-enum Next {
-    LookUp,
-    Send(Rev, Note),
-    Read {
-        after: Rev,
-        through: Rev,
-    },
-    /// Nothing. Whether it is to be written down how far all was told.
-    Rest {
-        write: bool,
-    },
-}
-
-impl Teller {
-    pub(super) fn new(bus: Arc<dyn Bus>) -> Self {
-        Self {
-            bus,
-            lines: Mutex::default(),
-        }
-    }
-
-    /// Sends a note. One that the bus will never take is passed over, with an alarm: the rest must not wait for it.
-    async fn send(&self, note: Note) -> Result<(), BusError> {
-        let (id, subject) = (note.id, note.subject.clone());
-        match self.bus.send(note).await {
-            Err(BusError::Refused(cause)) => {
-                metrics::counter!("guildhall_chat_untellable_changes_total").increment(1);
-                error!(%id, %subject, %cause, "the bus refuses a note");
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    fn lines(&self) -> MutexGuard<'_, HashMap<ChannelId, Line>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes changes to be told; whether a task must be started.
-    fn queue(&self, channel: ChannelId, notes: Vec<(Rev, Note)>, goal: Rev) -> bool {
-        let mut lines = self.lines();
-        if lines.len() > REMEMBERED {
-            lines.retain(|_, line| line.is_running || line.is_writing);
-        }
-        let line = lines.entry(channel).or_default();
-        line.goal = line.goal.max(goal);
-        for (rev, note) in notes {
-            if line.waiting.len() < ROOM && line.sent.is_none_or(|sent| rev > sent) {
-                line.waiting.insert(rev, note);
-            }
-        }
-        !std::mem::replace(&mut line.is_running, true)
-    }
-
-    fn next(&self, channel: ChannelId) -> Next {
-        let mut lines = self.lines();
-        let Some(line) = lines.get_mut(&channel) else {
-            return Next::Rest { write: false };
-        };
-        let Some(sent) = line.sent else {
-            return Next::LookUp;
-        };
-        if let Some(next) = sent.next().filter(|next| *next <= line.goal) {
-            if let Some(note) = line.waiting.remove(&next) {
-                return Next::Send(next, note);
-            }
-            let waits = line.waiting.keys().next().copied().unwrap_or(Rev(u32::MAX));
-            let through = waits.0.saturating_sub(1).min(line.goal.0);
-            let through = Rev(through.min(sent.0.saturating_add(READ)));
-            return Next::Read {
-                after: sent,
-                through,
-            };
-        }
-        line.waiting.clear();
-        line.is_running = false;
-        let write = sent > line.written && !line.is_writing;
-        line.is_writing |= write;
-        Next::Rest { write }
-    }
-
-    /// What to write down; `None` where all is.
-    fn unwritten(&self, channel: ChannelId) -> Option<Rev> {
-        let mut lines = self.lines();
-        let line = lines.get_mut(&channel)?;
-        let unwritten = line.sent.filter(|sent| *sent > line.written);
-        line.is_writing = unwritten.is_some();
-        unwritten
-    }
-
-    /// Notes that everything up to a change was told, here or elsewhere.
-    fn reached(&self, channel: ChannelId, told: Rev) {
-        let mut lines = self.lines();
-        let line = lines.entry(channel).or_default();
-        line.sent = line.sent.max(Some(told));
-        // What is below was told.
-        line.waiting = line.waiting.split_off(&Rev(told.0.saturating_add(1)));
-    }
-
-    fn written(&self, channel: ChannelId, told: Rev) {
-        let mut lines = self.lines();
-        let line = lines.entry(channel).or_default();
-        line.written = line.written.max(told);
-    }
-
-    fn written_in_vain(&self, channel: ChannelId) {
-        if let Some(line) = self.lines().get_mut(&channel) {
-            line.is_writing = false;
-        }
-    }
-
-    fn rest(&self, channel: ChannelId) {
-        if let Some(line) = self.lines().get_mut(&channel) {
-            line.is_running = false;
-        }
-    }
-}
 
 impl Core {
     /// Looks up how far a channel was told, before the first batch of ours.
@@ -203,6 +52,21 @@ impl Core {
         if teller.queue(channel, notes.collect(), goal) {
             self.start(channel).await;
         }
+    }
+
+    /// Tells once more what the bus forgot, before anything newer of the channel.
+    pub(super) async fn tell_again(self: &Arc<Self>, channel: ChannelId, after: Rev, through: Rev) {
+        if let Some(teller) = &self.teller
+            && teller.queue_again(channel, after, through)
+        {
+            self.start(channel).await;
+        }
+    }
+
+    /// Whether a channel still has changes to be told once more.
+    pub(super) fn tells_again(&self, channel: ChannelId) -> bool {
+        let teller = self.teller.as_ref();
+        teller.is_some_and(|teller| teller.has_again(channel))
     }
 
     /// Tells what is known to be behind.
@@ -263,6 +127,16 @@ impl Core {
         next: Next,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         match next {
+            Next::Again { after, through } => {
+                let changes = self.changes_of(channel, after, through).await?;
+                let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+                for change in changes {
+                    teller.send(self.note(&change)).await?;
+                }
+                metrics::counter!("guildhall_outbox_told_again_total", "outbox" => "timelines")
+                    .increment(count);
+                teller.told_again(channel, after, through);
+            }
             Next::LookUp => {
                 let told = self.database.told(channel).await?;
                 teller.reached(channel, told);
@@ -310,11 +184,7 @@ impl Core {
 
     /// Changes from their rows, in order. Rows live for eight days; what nobody told until then is lost to listeners, not to readers.
     async fn untold(&self, channel: ChannelId, after: Rev, through: Rev) -> Asked<Vec<Change>> {
-        let tip = self.newest(channel).await?;
-        let mut changes = Vec::new();
-        for part in self.change_parts(channel, &tip, after, through).await? {
-            changes.extend(self.database.changes(channel, part).await?);
-        }
+        let changes = self.changes_of(channel, after, through).await?;
         let wanted = (through.0 - after.0) as usize;
         if changes.len() != wanted {
             let gone = wanted - changes.len();
@@ -325,7 +195,22 @@ impl Core {
         Ok(changes)
     }
 
-    fn note(&self, change: &Change) -> Note {
+    /// Changes from their rows, in order, as far as there are rows.
+    pub(super) async fn changes_of(
+        &self,
+        channel: ChannelId,
+        after: Rev,
+        through: Rev,
+    ) -> Asked<Vec<Change>> {
+        let tip = self.newest(channel).await?;
+        let mut changes = Vec::new();
+        for part in self.change_parts(channel, &tip, after, through).await? {
+            changes.extend(self.database.changes(channel, part).await?);
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn note(&self, change: &Change) -> Note {
         let told = match change.what {
             What::Posted => event::posted,
             What::Edited => event::edited,

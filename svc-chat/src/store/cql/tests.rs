@@ -24,8 +24,12 @@ use crate::{
     store::{contract::Bench, timeline::Timeline},
 };
 
+mod again;
 mod buckets;
+mod cut;
 mod doubt;
+#[cfg(feature = "sabotage")]
+mod guards;
 mod judging;
 mod several;
 
@@ -99,15 +103,25 @@ async fn bench() -> Option<Keyspace> {
 impl Keyspace {
     /// One more process on the keyspace.
     async fn start(&self, bus: Option<LocalBus>) -> (Arc<CqlTimeline>, Tasks) {
+        let bus = bus.map(|bus| Arc::new(bus) as Arc<dyn Bus>);
+        self.start_on(&self.settings, bus).await
+    }
+
+    /// The same, on another way to the servers or another bus.
+    async fn start_on(
+        &self,
+        settings: &CqlSettings,
+        bus: Option<Arc<dyn Bus>>,
+    ) -> (Arc<CqlTimeline>, Tasks) {
         let tasks = Tasks::new();
         let parts = Parts {
             options: options(),
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds),
             tasks: tasks.clone(),
-            bus: bus.map(|bus| Arc::new(bus) as Arc<dyn Bus>),
+            bus,
         };
-        let timeline = CqlTimeline::open(&self.settings, parts).await;
+        let timeline = CqlTimeline::open(settings, parts).await;
         (Arc::new(timeline.expect("opens")), tasks)
     }
 }

@@ -37,23 +37,31 @@ impl Core {
 
     /// A channel's head and its newest message.
     pub(super) async fn head_and_message(&self, channel: ChannelId) -> Asked<Newest> {
-        let head = self.newest(channel).await?.seen();
-        let through = Seq(head.seq.0);
-        let after = Seq(through.0.saturating_sub(1));
-        let mut page = self.span(channel, Span { after, through }).await?;
+        let mut page = self.history(channel, Place::Newest, 1).await?;
         Ok(Newest {
-            head,
-            message: page.pop(),
+            head: page.head,
+            message: page.messages.pop(),
         })
     }
 
-    /// A page. Messages are numbered without gaps, so the head and the place say which numbers stand on it.
+    /// A page. The newest of a channel is what everybody opens, so one read serves all who ask at the same moment.
     pub(super) async fn history(
         &self,
         channel: ChannelId,
         place: Place,
         limit: usize,
     ) -> Asked<History> {
+        let read = self.page_of(channel, place, limit);
+        match place {
+            Place::Newest => self.newest.get((channel, limit), read).await,
+            Place::Before(_) | Place::After(_) | Place::Around(_) | Place::BeforeTime(_) => {
+                read.await
+            }
+        }
+    }
+
+    /// Messages are numbered without gaps, so the head and the place say which numbers stand on a page.
+    async fn page_of(&self, channel: ChannelId, place: Place, limit: usize) -> Asked<History> {
         let head = self.newest(channel).await?.seen();
         let span = match place {
             Place::Newest => Span::below(None, limit, head.seq),

@@ -44,11 +44,12 @@ async fn a_batch_that_was_made_after_all_is_not_made_again() {
     let other = timeline.append(channel(1), draft(2, "b")).await;
     assert!(matches!(other, Ok(Appended::New(_))), "{other:?}");
 
-    timeline
+    let made = timeline
         .core
         .work_off(channel(1), &mut asks, &mut known, Some(attempt))
         .await;
 
+    made.expect("in time");
     let answer = reply.await.expect("is answered").expect("is made");
     let Answer::Appended(Appended::New(message)) = answer else {
         panic!("{answer:?}")
@@ -77,11 +78,12 @@ async fn a_batch_in_doubt_that_lost_is_judged_anew() {
     let deleted = timeline.delete(id(1), user(1), false, LATER).await;
     deleted.expect("is deleted");
 
-    timeline
+    let made = timeline
         .core
         .work_off(channel(1), &mut asks, &mut known, Some(attempt))
         .await;
 
+    made.expect("in time");
     let answer = reply.await.expect("is answered").expect("is judged");
     assert_eq!(answer, Answer::Changed(Changed::Deleted));
     assert_eq!(head(&timeline).await, at(1, 2));

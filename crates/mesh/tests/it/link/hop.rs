@@ -1,0 +1,222 @@
+//! What a call keeps on its way to another process and back.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use guildhall_mesh::{Call, Link, Reason, status::reason};
+use guildhall_proto::{
+    chat::v1::{
+        self as chat, feed_service_client::FeedServiceClient,
+        message_service_client::MessageServiceClient,
+    },
+    live::v1::{self as live, live_service_client::LiveServiceClient},
+};
+use tonic::Code;
+
+use super::{
+    echo::refused,
+    town::{CHANNEL, Stopwatch, Town, until},
+};
+
+#[tokio::test]
+async fn a_call_reaches_a_service_in_another_process_with_caller_and_correlation() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address]).on_behalf(&town.person.caller());
+
+    let request = chat::PostMessageRequest {
+        channel_id: CHANNEL.into(),
+        text: "hello".into(),
+        key: "k".into(),
+    };
+    let answer = MessageServiceClient::new(link).post_message(request).await;
+
+    let message = answer.expect("answered").into_inner().message;
+    let message = message.expect("a message");
+    assert_eq!(message.text, "one");
+    assert_eq!(message.author_id, town.person.user.to_string());
+    assert_eq!(
+        message.key,
+        town.person.caller().call.correlation.to_string()
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_crosses_the_hop_unchanged() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address]);
+
+    let heard = town.post(&link, "refuse").await.expect_err("refused");
+
+    let said = refused();
+    assert_eq!(heard.code(), said.code());
+    assert_eq!(heard.message(), said.message());
+    assert_eq!(heard.details(), said.details());
+    assert_eq!(chat.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_call_without_the_users_token_is_refused_whatever_the_certificate_says() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let call = Call::own("no token", Duration::from_secs(5));
+    let link = town.link(&[chat.address]).as_service(&call);
+
+    let request = chat::PostMessageRequest {
+        channel_id: CHANNEL.into(),
+        text: "hello".into(),
+        key: "k".into(),
+    };
+    let refused = MessageServiceClient::new(link).post_message(request).await;
+
+    let refused = refused.expect_err("refused");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert_eq!(reason(&refused), Reason::TokenMissing);
+}
+
+#[tokio::test]
+async fn an_rpc_for_services_goes_by_certificate() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let heads = async |link: Link| {
+        let call = Call::own("heads", Duration::from_secs(5));
+        let mut client = FeedServiceClient::new(link.as_service(&call));
+        client.list_heads(chat::ListHeadsRequest::default()).await
+    };
+
+    let gateway = heads(town.link(&[chat.address])).await;
+    let study = town.settings(&["study"]);
+    let study = heads(town.link_of("study", &study, &[chat.address])).await;
+
+    assert_eq!(gateway.expect("answered").into_inner().heads.len(), 1);
+    let study = study.expect_err("refused");
+    assert_eq!(
+        (study.code(), reason(&study)),
+        (Code::PermissionDenied, Reason::ServicesOnly)
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_nobody_drew_is_refused_also_with_a_users_token() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let auth = town.settings(&["auth"]);
+    let link = town.link_of("auth", &auth, &[chat.address]);
+
+    let refused = town.post(&link, "hello").await.expect_err("refused");
+
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::PermissionDenied, Reason::ServicesOnly)
+    );
+    assert_eq!(chat.asked(), 0);
+}
+
+#[tokio::test]
+async fn no_header_makes_a_peer() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let auth = town.settings(&["auth"]);
+    let link = town.link_of("auth", &auth, &[chat.address]);
+
+    let mut request = tonic::Request::new(chat::ListHeadsRequest::default());
+    for name in ["peer", "x-peer", "x-forwarded-client-cert", "x-service"] {
+        let claim = "spiffe://guildhall/gateway".parse().expect("ascii");
+        request.metadata_mut().insert(name, claim);
+    }
+    request
+        .extensions_mut()
+        .insert(guildhall_mesh::Peer::local("gateway"));
+    let refused = FeedServiceClient::new(link).list_heads(request).await;
+
+    assert_eq!(refused.expect_err("refused").code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn what_a_process_does_not_serve_is_unimplemented() {
+    use guildhall_proto::auth::v1 as auth;
+
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let call = Call::own("keys", Duration::from_secs(5));
+    let link = town.link(&[chat.address]).as_service(&call);
+
+    let mut client = auth::access_service_client::AccessServiceClient::new(link);
+    let refused = client.get_keys(auth::GetKeysRequest {}).await;
+
+    assert_eq!(refused.expect_err("refused").code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn the_time_that_is_left_shrinks_on_the_way() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address]);
+    town.post(&link, "warm up").await.expect("answered");
+    let left = async |millis| {
+        let time = Duration::from_millis(millis);
+        let left = town.post_to(&link, CHANNEL, "left", time).await;
+        left.expect("answered").parse::<u64>().expect("a number")
+    };
+
+    let (short, long) = (left(600).await, left(20_000).await);
+
+    assert!((300..=570).contains(&short), "{short}");
+    assert!((19_000..=19_950).contains(&long), "{long}");
+}
+
+#[tokio::test]
+async fn the_client_stops_waiting_at_its_deadline_and_takes_the_call_back() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address]);
+    town.post(&link, "warm up").await.expect("answered");
+
+    let began = Stopwatch::start();
+    let time = Duration::from_millis(700);
+    let late = town.post_to(&link, CHANNEL, "sleep 60000", time).await;
+
+    let late = late.expect_err("too late");
+    assert_eq!(
+        (late.code(), reason(&late)),
+        (Code::DeadlineExceeded, Reason::Deadline)
+    );
+    assert!(began.passed() < Duration::from_millis(1_500));
+    until("the handler is dropped", async || {
+        chat.echo.dropped.load(Ordering::SeqCst) == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_time_of_its_call_and_ends_with_its_status() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let mut caller = town.person.caller();
+    caller.call = Call::own("stream", Duration::from_millis(700));
+    let link = town.link(&[chat.address]).on_behalf(&caller);
+
+    let mut client = LiveServiceClient::new(link);
+    let frames = client.watch(live::WatchRequest::default()).await;
+    let mut frames = frames.expect("begins").into_inner();
+
+    for _ in 0..3 {
+        let frame = frames.message().await.expect("a frame");
+        assert!(frame.is_some());
+    }
+    let end = frames.message().await.expect_err("ends with a refusal");
+    assert_eq!(end.details(), refused().details());
+}
+
+#[tokio::test]
+async fn a_request_over_a_mebibyte_does_not_leave() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address]);
+
+    let refused = town.post(&link, &"x".repeat(1 << 20)).await;
+
+    let refused = refused.expect_err("refused");
+    assert_eq!(reason(&refused), Reason::TooLarge);
+    assert_eq!(chat.asked(), 0);
+}
