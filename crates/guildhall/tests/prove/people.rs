@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::doors::Doors;
@@ -207,19 +207,24 @@ impl Person {
 
 /// A client with connections of its own.
 fn client() -> Client {
-    // Only the first of many callers gets to choose; all choose the same.
-    let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let client = Client::builder()
-        .timeout(CALL)
-        .connect_timeout(Duration::from_secs(2));
-    client
-        .build()
-        .expect("nothing that it needs can be missing")
+    let client = builder().build();
+    client.expect("nothing that it needs can be missing")
 }
 
-/// One for what is asked in passing.
+fn builder() -> ClientBuilder {
+    // Only the first of many callers gets to choose; all choose the same.
+    let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Client::builder()
+        .timeout(CALL)
+        .connect_timeout(Duration::from_secs(2))
+}
+
+/// One for what is asked in passing, always on a new connection: one that was kept may be closed just then.
 pub(crate) fn passing() -> &'static Client {
-    static CLIENT: LazyLock<Client> = LazyLock::new(client);
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        let client = builder().pool_max_idle_per_host(0).build();
+        client.expect("nothing that it needs can be missing")
+    });
     &CLIENT
 }
 

@@ -7,10 +7,7 @@ use std::{
 
 use rand::rngs::StdRng;
 
-use super::{
-    Cluster, Servers, Shape,
-    steady::{STEADY, steady},
-};
+use super::{Cluster, Servers, Shape, steady::steady};
 use crate::{
     load::{Crowd, Load, Unanswered},
     seed,
@@ -34,6 +31,8 @@ pub(crate) struct Campaign {
     hall: Option<(Cluster, Crowd)>,
     wrong: Vec<String>,
     part: u64,
+    /// What the name of a fault has to hold, where only some are wanted.
+    only: Option<String>,
 }
 
 /// What a fault has in its hands.
@@ -61,6 +60,7 @@ impl Campaign {
             hall: None,
             wrong: Vec::new(),
             part: 0,
+            only: std::env::var("GUILDHALL_PROVE_FAULT").ok(),
         }
     }
 
@@ -79,8 +79,11 @@ impl Campaign {
         what: &str,
         fault: impl AsyncFnOnce(&mut Ground<'_>) -> anyhow::Result<Instant>,
     ) {
-        let began = Instant::now();
         self.part += 100;
+        if self.only.as_ref().is_some_and(|only| !what.contains(only)) {
+            return;
+        }
+        let began = Instant::now();
         let told = match self.tried(what, fault).await {
             Ok((told, wrong)) if wrong.is_empty() => told,
             Ok((told, wrong)) => {
@@ -162,15 +165,10 @@ impl Campaign {
             ..
         } = ground;
         let steady = match steady(cluster, crowd, &load, healed).await {
-            Ok(after) => {
-                if after > STEADY {
-                    wrong.push(format!("steady only {:.1} s after", after.as_secs_f32()));
-                }
-                format!("steady after {:.1} s", after.as_secs_f32())
-            }
-            Err(missing) => {
-                wrong.push(format!("not steady: {missing}"));
-                "not steady".to_owned()
+            Ok(after) => format!("steady after {:.1} s", after.as_secs_f32()),
+            Err(late) => {
+                wrong.push(format!("steady {late}"));
+                "not steady in time".to_owned()
             }
         };
         wrong.extend(cluster.watch.not_alive(broke));

@@ -13,25 +13,33 @@ use crate::{
 };
 
 /// How long a hall may take once what was broken is there again.
-pub(crate) const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(10);
 /// How long to look on after that, to tell how late it was.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until a hall is steady; tells how long it took, or what was missing at the end.
+/// Waits until a hall is steady; tells how long it took. An error tells what was missing when it should have been steady, and how long it
+/// took, if it was steady at all.
 pub(crate) async fn steady(
     cluster: &Cluster,
     crowd: &Crowd,
     load: &Load,
     healed: Instant,
 ) -> Result<Duration, String> {
-    let mut round = 0;
+    let (mut round, mut late) = (0, None);
     loop {
         round += 1;
-        let Some(missing) = missing(cluster, crowd, load, round).await else {
-            return Ok(healed.elapsed());
+        let missing = missing(cluster, crowd, load, round).await;
+        let after = healed.elapsed();
+        let Some(missing) = missing else {
+            let late = late
+                .map(|late| format!("only {:.1} s after; at first {late}", after.as_secs_f32()));
+            return late.map_or(Ok(after), Err);
         };
-        if healed.elapsed() > PATIENCE {
-            return Err(missing);
+        if after > PATIENCE {
+            return Err(format!("not {} s after: {missing}", PATIENCE.as_secs()));
+        }
+        if after > STEADY {
+            late.get_or_insert(missing);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
