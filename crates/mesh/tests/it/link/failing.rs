@@ -10,7 +10,7 @@ use tonic_types::StatusExt as _;
 
 use super::{
     proxy::Proxy,
-    town::{Stopwatch, Town, until},
+    town::{CHANNEL, Stopwatch, Town, until},
 };
 
 /// An address where nobody listens.
@@ -106,6 +106,33 @@ async fn a_process_that_freezes_is_left_out_after_three_calls_and_comes_back() {
 
     way.freeze(false);
     until("it is asked again", async || timed().await.0 == "one").await;
+    tasks.stop(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_only_process_beyond_the_deadline_when_it_freezes() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let tasks = Tasks::new();
+    let way = Proxy::to(chat.address, &tasks).await;
+    let link = town.link(&[way.address]);
+    town.post(&link, "hello").await.expect("answered");
+    way.freeze(true);
+
+    let began = Stopwatch::start();
+    let time = Duration::from_millis(800);
+    let late = town.post_to(&link, CHANNEL, "hello", time).await;
+
+    let late = late.expect_err("too late");
+    assert_eq!(
+        (late.code(), reason(&late)),
+        (Code::DeadlineExceeded, Reason::Deadline)
+    );
+    let took = began.passed();
+    assert!(
+        took >= time && took < Duration::from_millis(1_300),
+        "{took:?}"
+    );
     tasks.stop(Duration::ZERO).await;
 }
 
