@@ -1,6 +1,6 @@
 //! What becomes of calls when processes fail.
 
-use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use guildhall_mesh::{Reason, Tasks, status::reason};
 use guildhall_proto::live::v1::{self as live, live_service_client::LiveServiceClient};
@@ -10,14 +10,8 @@ use tonic_types::StatusExt as _;
 
 use super::{
     proxy::Proxy,
-    town::{CHANNEL, Stopwatch, Town, until},
+    town::{CHANNEL, Stopwatch, Town, nobody, until},
 };
-
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("bound")
-}
 
 #[tokio::test]
 async fn who_refuses_connections_costs_no_call() {

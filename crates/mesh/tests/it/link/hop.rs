@@ -2,7 +2,8 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use guildhall_mesh::{Call, Link, Reason, status::reason};
+use guildhall_kernel::SystemClock;
+use guildhall_mesh::{Call, Link, Reason, status::reason, telemetry};
 use guildhall_proto::{
     chat::v1::{
         self as chat, feed_service_client::FeedServiceClient,
@@ -14,7 +15,7 @@ use tonic::Code;
 
 use super::{
     echo::refused,
-    town::{CHANNEL, Stopwatch, Town, until},
+    town::{CHANNEL, Stopwatch, Town, nobody, until},
 };
 
 #[tokio::test]
@@ -211,12 +212,33 @@ async fn a_stream_outlives_the_time_of_its_call_and_ends_with_its_status() {
 #[tokio::test]
 async fn a_request_over_a_mebibyte_does_not_leave() {
     let town = Town::new();
-    let chat = town.chat("one").await;
-    let link = town.link(&[chat.address]);
+    let link = town.link(&[nobody().await]);
 
     let refused = town.post(&link, &"x".repeat(1 << 20)).await;
 
-    let refused = refused.expect_err("refused");
-    assert_eq!(reason(&refused), Reason::TooLarge);
-    assert_eq!(chat.asked(), 0);
+    assert_eq!(reason(&refused.expect_err("refused")), Reason::TooLarge);
+}
+
+#[tokio::test]
+async fn what_links_and_certificates_do_is_shown_to_operators() {
+    let metrics = telemetry::metrics();
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address, nobody().await]);
+
+    town.post(&link, "busy").await.expect_err("refused");
+    town.post(&town.link(&[nobody().await]), "hello")
+        .await
+        .expect_err("nobody");
+
+    let shown = metrics.render(&SystemClock::new());
+    for name in [
+        r#"guildhall_link_endpoints{from="gateway",to="chat"}"#,
+        r#"guildhall_link_ejected{from="gateway",to="chat"}"#,
+        r#"guildhall_link_retries_total{from="gateway",to="chat"}"#,
+        r#"guildhall_certificate_seconds_left{of="links"}"#,
+        "guildhall_link_connections ",
+    ] {
+        assert!(shown.contains(name), "{name}: {shown}");
+    }
 }
