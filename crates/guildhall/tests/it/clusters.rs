@@ -129,3 +129,28 @@ async fn a_process_that_lacks_a_setting_of_its_roles_names_it_and_makes_nothing(
         assert!(!data.exists(), "{roles}");
     }
 }
+
+#[tokio::test]
+async fn the_doctor_of_a_process_says_whom_it_can_reach() {
+    let Some(shared) = Shared::new().await else {
+        return;
+    };
+    let hall = shared.hall(THREE).await;
+    let auth = hall.links_of("auth");
+    let mut doctor = shared.command("gateway");
+    doctor
+        .arg("doctor")
+        .env("GUILDHALL_LINKS__AUTH", auth.join(","))
+        .env("GUILDHALL_LINKS__CHAT", "127.0.0.1:9");
+
+    let (status, told, _) = outcome(doctor).await;
+
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("good    the certificate"), "{told}");
+    assert!(told.contains("good    links.auth: 1 of 1"), "{told}");
+    assert!(told.contains("wrong   links.chat: 0 of 1"), "{told}");
+    // It keeps no files.
+    assert!(!told.contains("folder"), "{told}");
+    drop(hall);
+    shared.remove().await;
+}

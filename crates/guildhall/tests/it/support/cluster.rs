@@ -218,7 +218,8 @@ impl Cluster {
         ends
     }
 
-    fn links_of(&self, service: &str) -> Vec<String> {
+    /// Where the processes of a service are called.
+    pub fn links_of(&self, service: &str) -> Vec<String> {
         let those = self.members.iter().filter(|one| one.has(service));
         those
             .filter_map(|one| Some(one.links?.to_string()))
