@@ -17,14 +17,14 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use crate::screen;
+use crate::{roles::Role, screen};
 
 mod keep;
 
 use keep::{keep, keep_secret};
 
 /// What a process can be.
-const ROLES: [&str; 3] = ["gateway", "auth", "chat"];
+const ROLES: [&str; 3] = [Role::Gateway.name(), Role::Auth.name(), Role::Chat.name()];
 /// The name of the certificate that is for all of them.
 const ALL: &str = "all";
 /// How long an authority is good.

@@ -72,9 +72,10 @@ impl Hall {
         let keeps_files = settings.keeps_files()?;
         let ours = keeps_files.then(|| FolderLock::take(&settings.data));
         let ours = ours.transpose()?;
-        let listener = match roles.has(Role::Gateway) {
-            true => Some(Listener::bind(&settings.gateway).await?),
-            false => None,
+        let listener = if roles.has(Role::Gateway) {
+            Some(Listener::bind(&settings.gateway).await?)
+        } else {
+            None
         };
 
         // What operators look at, from the first moment.

@@ -31,8 +31,10 @@ use crate::{
 
 mod faults;
 mod message;
+mod refusals;
 
 pub use faults::faults;
+pub(crate) use refusals::{late, services_only};
 
 use message::Received;
 
@@ -295,17 +297,6 @@ pub fn bad_field(field: &str, description: &str) -> Status {
     )
 }
 
-/// The answer to whoever is not one of the services that may call.
-pub(crate) fn services_only() -> Status {
-    refusal(
-        Kind::Denied,
-        Reason::ServicesOnly,
-        "only other services may call this",
-        &[],
-        None,
-    )
-}
-
 /// The answer to a call without a token where one is needed.
 pub fn missing_token() -> Status {
     refusal(
@@ -314,17 +305,6 @@ pub fn missing_token() -> Status {
         "an access token is needed",
         &[],
         None,
-    )
-}
-
-pub(crate) fn late() -> Status {
-    let detail = "the call was not done in its time; its outcome is unknown";
-    refusal(
-        Kind::Deadline,
-        Reason::Deadline,
-        detail,
-        &[],
-        Some(Duration::from_secs(1)),
     )
 }
 

@@ -41,6 +41,10 @@ pub use settings::LinkSettings;
 /// The header that names a call in every log; taken from clients where it is well-formed.
 pub const CORRELATION: &str = "x-request-id";
 
+/// The largest head of a request or an answer between processes, in decoded bytes: more than the gateway lets in, and room for a refusal
+/// that names every field.
+const HEAD: u32 = 128 << 10;
+
 /// A way to call one service. Cheap to clone; generated clients take it as their channel.
 #[derive(Clone)]
 pub struct Link {

@@ -99,13 +99,12 @@ impl<T: Ends + Send + Sync + 'static> Reloading<T> {
     /// the log and in the gauge of how long it is still good.
     pub fn keep(&self, of: &'static str, clock: Arc<dyn Clock>, tasks: &Tasks) {
         let (this, own) = (self.clone(), tasks.clone());
-        let gauge = gauge!("guildhall_certificate_seconds_left", "of" => of);
         tasks.spawn("reload", async move {
             let mut last = Look::Good(this.shared.began_with);
             loop {
                 let left = this.current().ends_at().micros() - clock.now().micros();
                 #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
-                gauge.set(left as f64 / 1e6);
+                gauge!("guildhall_certificate_seconds_left", "of" => of).set(left as f64 / 1e6);
                 tokio::select! {
                     () = own.stopping() => return,
                     () = tokio::time::sleep(LOOK_EVERY) => {}

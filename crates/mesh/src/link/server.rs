@@ -28,6 +28,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, warn};
 
 use super::{
+    HEAD,
     exec::Spawner,
     held::Held,
     identity::Identity,
@@ -48,8 +49,6 @@ const STREAMS: u32 = 1_024;
 const RESETS_PENDING: usize = 20;
 /// Streams that we reset for the client's mistakes; more end the connection.
 const RESETS_LOCAL: usize = 256;
-/// The largest head of a request, in decoded bytes.
-const HEAD: u32 = 32 << 10;
 /// How often a client is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long it may take to say so.

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitStatus,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -11,10 +12,12 @@ use std::{
 use guildhall_store::postgres::{self, Server};
 use guildhall_testkit::infra;
 use svc_chat::{config::CqlSettings, store::cql};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    time::timeout,
 };
 
 use super::{
@@ -25,6 +28,9 @@ use super::{
 
 /// How soon a change of rights holds in every process while they hear of each other.
 const RIGHTS_TAKE: Duration = Duration::from_secs(5);
+
+/// How long tables may take: Cassandra makes them one by one, and many tests want some at the same time.
+const TABLES_TAKE: Duration = Duration::from_secs(60);
 
 /// What a hall is made of: the roles of each process, those first that others call.
 pub type Shape = &'static [&'static str];
@@ -61,8 +67,9 @@ impl Shared {
         };
         let mut migrate = shared.command("all");
         migrate.arg("migrate");
-        let (migrated, told, wrong) = outcome(migrate).await;
-        assert!(migrated.success(), "{told} {wrong}");
+        let migrated = timeout(TABLES_TAKE, migrate.output()).await;
+        let migrated = migrated.expect("tables in time").expect("it runs");
+        assert!(migrated.status.success(), "{migrated:?}");
         let mut certs = guildhall();
         certs.arg("certs").arg(shared.certificates());
         let (made, told, wrong) = outcome(certs).await;
@@ -92,7 +99,7 @@ impl Shared {
             .env("GUILDHALL_CQL__DATACENTER", &self.cql.datacenter)
             .env("GUILDHALL_CQL__KEYSPACE", &self.cql.keyspace)
             .env("GUILDHALL_CQL__REPLICATION", "1")
-            .env("GUILDHALL_NATS__SERVERS", list(&[self.nats.clone()]))
+            .env("GUILDHALL_NATS__SERVERS", list(std::slice::from_ref(&self.nats)))
             .env("GUILDHALL_NATS__NAMESPACE", &self.name)
             .env("GUILDHALL_NATS__REPLICAS", "1")
             .env("GUILDHALL_LINKS__CA_FILE", file("ca.pem"))
@@ -128,11 +135,22 @@ impl Shared {
                 command.env("GUILDHALL_LINKS__LISTEN", "127.0.0.1:0");
             }
             let log = format!("{}-{roles}.log", cluster.members.len());
-            let member = Member::start(command, roles, &self.dir.path().join(log)).await;
-            cluster.members.push(member);
+            let log = self.dir.path().join(log);
+            cluster
+                .members
+                .push(Member::start(command, roles, &log).await);
         }
         cluster.are_ready().await;
         cluster
+    }
+
+    /// Starts a gateway whose services are nowhere.
+    pub async fn lone_gateway(&self) -> Member {
+        let mut command = self.command("gateway");
+        // The discard port: nobody answers there.
+        command.env("GUILDHALL_LINKS__AUTH", "127.0.0.1:9");
+        command.env("GUILDHALL_LINKS__CHAT", "127.0.0.1:9");
+        Member::start(command, "gateway", &self.dir.path().join("lone.log")).await
     }
 
     /// Takes away what the test made.
@@ -169,8 +187,7 @@ pub struct Member {
     pub links: Option<SocketAddr>,
     /// Where operators go.
     pub admin: SocketAddr,
-    log: PathBuf,
-    _child: Child,
+    child: Child,
 }
 
 impl Hall for Cluster {
@@ -185,12 +202,24 @@ impl Hall for Cluster {
 }
 
 impl Cluster {
-    /// Its processes, in the order of their start.
-    pub fn members(&self) -> &[Member] {
-        &self.members
+    /// Tells every process to stop, those first that others do not call, and returns how each ended.
+    pub async fn stop(mut self) -> Vec<ExitStatus> {
+        let mut ends = Vec::new();
+        for member in self.members.iter_mut().rev() {
+            let pid = member.child.id().expect("it runs").try_into();
+            let pid = Pid::from_raw(pid.expect("a small number"));
+            kill_process(pid.expect("it runs"), Signal::TERM).expect("it may be told");
+            ends.push(
+                soon("its end", member.child.wait())
+                    .await
+                    .expect("it ends"),
+            );
+        }
+        ends
     }
 
-    fn links_of(&self, service: &str) -> Vec<String> {
+    /// Where the processes of a service are called.
+    pub fn links_of(&self, service: &str) -> Vec<String> {
         let those = self.members.iter().filter(|one| one.has(service));
         those
             .filter_map(|one| Some(one.links?.to_string()))
@@ -232,14 +261,15 @@ impl Member {
             http: address("http"),
             links: address("links"),
             admin: address("admin").expect("a port for operators"),
-            log: log.to_owned(),
-            _child: child,
+            child,
         }
     }
 
-    /// What it logged.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).expect("its log")
+    /// The status of what operators ask.
+    pub async fn status(&self, path: &str) -> u16 {
+        let url = format!("http://{}{path}", self.admin);
+        let answer = super::http().get(url).send().await;
+        answer.expect("it lives").status().as_u16()
     }
 
     fn has(&self, service: &str) -> bool {
@@ -247,13 +277,7 @@ impl Member {
     }
 
     async fn is_ready(&self) {
-        let url = format!("http://{}/readyz", self.admin);
-        let http = super::http();
-        loop {
-            let answer = http.get(&url).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return;
-            }
+        while self.status("/readyz").await != 200 {
             tokio::task::yield_now().await;
         }
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
-use metrics::{Gauge, gauge};
+use metrics::gauge;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -37,7 +37,6 @@ pub(super) struct Addresses {
     lookup: Lookup,
     way: Way,
     endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
-    count: Gauge,
 }
 
 #[derive(Default)]
@@ -57,7 +56,6 @@ impl Addresses {
             every,
             lookup,
             endpoints: HashMap::new(),
-            count: gauge!("guildhall_link_endpoints", "from" => way.from, "to" => way.to),
             way,
         }
     }
@@ -134,7 +132,8 @@ impl Addresses {
         }
         self.endpoints = endpoints;
         #[expect(clippy::cast_precision_loss, reason = "a few")]
-        self.count.set(self.endpoints.len() as f64);
+        let count = self.endpoints.len() as f64;
+        gauge!("guildhall_link_endpoints", "from" => self.way.from, "to" => self.way.to).set(count);
     }
 
     fn is_new(&self, told: &watch::Sender<Option<Set>>) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use guildhall_kernel::Kind;
 use guildhall_proto::options::v1::Place;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use tokio::time::Instant;
@@ -23,6 +23,18 @@ use crate::{
 const PREFIX: usize = 5;
 /// How much of the time that is left is kept for the way back: a twentieth, at most this.
 const WAY_BACK: Duration = Duration::from_millis(50);
+/// Headers about the connection that a call came by, or about the body that it came in: a gateway passes calls on as they came.
+const OF_ANOTHER_WAY: [HeaderName; 9] = [
+    header::HOST,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::EXPECT,
+    header::TRAILER,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 /// The header that says how much time there is.
 const TIMEOUT: &str = "grpc-timeout";
 
@@ -65,7 +77,12 @@ impl Asked {
         rules: &Rules,
         deadline: Instant,
     ) -> Result<Self, Status> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        for name in OF_ANOTHER_WAY {
+            parts.headers.remove(name);
+        }
+        let trailers = HeaderValue::from_static("trailers");
+        parts.headers.insert(header::TE, trailers);
         let rule = rules.at(parts.uri.path());
         let path = parts.uri.path_and_query().cloned();
         let uri = Uri::builder()

@@ -12,7 +12,7 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use guildhall_kernel::Clock;
-use http::{Request, Response, response::Parts};
+use http::{Request, Response, header, response::Parts};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use hyper::{
     body::Incoming,
@@ -28,7 +28,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 
 use super::{
-    super::{exec::Spawner, held::Held, identity::Identity},
+    super::{HEAD, exec::Spawner, held::Held, identity::Identity},
     dice::Dice,
     vitals::{Trial, Vitals},
 };
@@ -111,7 +111,7 @@ impl Endpoint {
             }
         };
         let answer = match line.try_send_request(request).await {
-            Ok(answer) => answer,
+            Ok(answer) => as_if_local(answer),
             Err(mut error) => {
                 if error.take_message().is_some() {
                     // The other end has said goodbye meanwhile.
@@ -158,6 +158,14 @@ impl Endpoint {
         *line = Some(new.clone());
         new
     }
+}
+
+/// Takes away what belongs to the hop: whoever passes the answer on writes it in another form.
+fn as_if_local(mut answer: Response<Incoming>) -> Response<Incoming> {
+    for name in [header::CONTENT_LENGTH, header::DATE] {
+        answer.headers_mut().remove(name);
+    }
+    answer
 }
 
 async fn collect(answer: Response<Incoming>, trial: Trial) -> Result<Response<Body>, Failure> {
@@ -221,6 +229,7 @@ async fn greet(way: &Way, address: SocketAddr) -> Result<(SendRequest<Body>, Dri
     let stream = stream.map_err(|error| told(&error))?;
     let mut http = http2::Builder::new(Spawner(way.tasks.clone()));
     http.timer(TokioTimer::new())
+        .max_header_list_size(HEAD)
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1)
         .keep_alive_while_idle(true);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use guildhall_kernel::Clock;
-use metrics::{Gauge, gauge};
+use metrics::gauge;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -24,6 +24,7 @@ use super::{
 const MOST_AT_WORK: usize = 1_024;
 
 pub(super) struct Vitals {
+    from: &'static str,
     to: &'static str,
     address: SocketAddr,
     clock: Arc<dyn Clock>,
@@ -31,19 +32,18 @@ pub(super) struct Vitals {
     // Looked at by every choice; never held across an await.
     health: Mutex<Health>,
     at_work: AtomicUsize,
-    ejected: Gauge,
 }
 
 impl Vitals {
     pub(super) fn new(way: &Way, address: SocketAddr) -> Arc<Self> {
         Arc::new(Self {
+            from: way.from,
             to: way.to,
             address,
             clock: way.clock.clone(),
             dice: way.dice.clone(),
             health: Mutex::default(),
             at_work: AtomicUsize::new(0),
-            ejected: gauge!("guildhall_link_ejected", "from" => way.from, "to" => way.to),
         })
     }
 
@@ -73,7 +73,7 @@ impl Vitals {
     fn answered(&self) {
         let now = self.clock.uptime();
         if self.with(|health| health.answered(now)) {
-            self.ejected.decrement(1.0);
+            self.count_ejected(-1.0);
             info!(to = self.to, address = %self.address, "is back");
         }
     }
@@ -93,9 +93,13 @@ impl Vitals {
 
     fn tell(&self, is_out: bool, why: &str) {
         if is_out {
-            self.ejected.increment(1.0);
+            self.count_ejected(1.0);
             warn!(to = self.to, address = %self.address, why, "is left out for a while");
         }
+    }
+
+    fn count_ejected(&self, change: f64) {
+        gauge!("guildhall_link_ejected", "from" => self.from, "to" => self.to).increment(change);
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Health) -> T) -> T {
@@ -106,7 +110,7 @@ impl Vitals {
 impl Drop for Vitals {
     fn drop(&mut self) {
         if self.fitness() != Fitness::Fit {
-            self.ejected.decrement(1.0);
+            self.count_ejected(-1.0);
         }
     }
 }

@@ -60,6 +60,13 @@ pub(crate) fn refused() -> Status {
     )
 }
 
+/// A refusal of 40 KiB.
+pub(crate) fn refused_for_much() -> Status {
+    let faults = (0..400).map(|n| FieldFault::new(format!("users[{n}]"), "x".repeat(60)));
+    let faults: Vec<_> = faults.collect();
+    refusal(Kind::Invalid, Reason::BadField, "no", &faults, None)
+}
+
 pub(crate) fn busy() -> Status {
     let again = Some(Duration::from_millis(100));
     refusal(Kind::Unavailable, Reason::Busy, "busy", &[], again)
@@ -103,6 +110,7 @@ impl MessageService for Echo {
             }
             ("busy", name) if name.is_empty() || name == self.name => return Err(busy()),
             ("away", _) => return Err(Status::unavailable("away")),
+            ("refuse", "much") => return Err(refused_for_much()),
             ("refuse", _) => return Err(refused()),
             ("left", _) => {
                 text = left(&caller).as_millis().to_string();

@@ -1,6 +1,6 @@
 //! What becomes of calls when processes fail.
 
-use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use guildhall_mesh::{Reason, Tasks, status::reason};
 use guildhall_proto::live::v1::{self as live, live_service_client::LiveServiceClient};
@@ -10,14 +10,8 @@ use tonic_types::StatusExt as _;
 
 use super::{
     proxy::Proxy,
-    town::{Stopwatch, Town, until},
+    town::{CHANNEL, Stopwatch, Town, nobody, until},
 };
-
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("bound")
-}
 
 #[tokio::test]
 async fn who_refuses_connections_costs_no_call() {
@@ -106,6 +100,33 @@ async fn a_process_that_freezes_is_left_out_after_three_calls_and_comes_back() {
 
     way.freeze(false);
     until("it is asked again", async || timed().await.0 == "one").await;
+    tasks.stop(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_only_process_beyond_the_deadline_when_it_freezes() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let tasks = Tasks::new();
+    let way = Proxy::to(chat.address, &tasks).await;
+    let link = town.link(&[way.address]);
+    town.post(&link, "hello").await.expect("answered");
+    way.freeze(true);
+
+    let began = Stopwatch::start();
+    let time = Duration::from_millis(800);
+    let late = town.post_to(&link, CHANNEL, "hello", time).await;
+
+    let late = late.expect_err("too late");
+    assert_eq!(
+        (late.code(), reason(&late)),
+        (Code::DeadlineExceeded, Reason::Deadline)
+    );
+    let took = began.passed();
+    assert!(
+        took >= time && took < Duration::from_millis(1_300),
+        "{took:?}"
+    );
     tasks.stop(Duration::ZERO).await;
 }
 

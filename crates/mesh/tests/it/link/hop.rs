@@ -2,7 +2,8 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use guildhall_mesh::{Call, Link, Reason, status::reason};
+use guildhall_kernel::SystemClock;
+use guildhall_mesh::{Call, Link, Reason, status::reason, telemetry};
 use guildhall_proto::{
     chat::v1::{
         self as chat, feed_service_client::FeedServiceClient,
@@ -10,11 +11,14 @@ use guildhall_proto::{
     },
     live::v1::{self as live, live_service_client::LiveServiceClient},
 };
+use http_body_util::{BodyExt as _, Full};
+use prost::{Message as _, bytes::Bytes};
 use tonic::Code;
+use tower::ServiceExt as _;
 
 use super::{
-    echo::refused,
-    town::{CHANNEL, Stopwatch, Town, until},
+    echo::{refused, refused_for_much},
+    town::{CHANNEL, Stopwatch, Town, nobody, until},
 };
 
 #[tokio::test]
@@ -46,13 +50,65 @@ async fn a_refusal_crosses_the_hop_unchanged() {
     let chat = town.chat("one").await;
     let link = town.link(&[chat.address]);
 
-    let heard = town.post(&link, "refuse").await.expect_err("refused");
+    for (text, said) in [("refuse", refused()), ("refuse much", refused_for_much())] {
+        let heard = town.post(&link, text).await.expect_err("refused");
 
-    let said = refused();
-    assert_eq!(heard.code(), said.code());
-    assert_eq!(heard.message(), said.message());
-    assert_eq!(heard.details(), said.details());
-    assert_eq!(chat.asked(), 1);
+        assert_eq!(heard.code(), said.code());
+        assert_eq!(heard.message(), said.message());
+        assert_eq!(heard.details(), said.details());
+    }
+    assert_eq!(chat.asked(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_looks_like_one_from_this_process_whatever_the_request_came_by() {
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let caller = town.person.caller();
+    let ways = [
+        Link::local("gateway", town.guarded(&chat.echo)),
+        town.link(&[chat.address]),
+    ];
+
+    for text in ["hello", "refuse"] {
+        let mut answers = Vec::new();
+        for way in &ways {
+            // As a browser's call by grpc-web comes, in another frame over HTTP/1.1.
+            let request = http::Request::builder()
+                .method("POST")
+                .uri("/guildhall.chat.v1.MessageService/PostMessage")
+                .header("content-type", "application/grpc")
+                .header("content-length", "7")
+                .header("connection", "keep-alive, upgrade")
+                .header("keep-alive", "timeout=5")
+                .header("transfer-encoding", "chunked")
+                .header("host", "hall.example.org")
+                .header("te", "gzip")
+                .body(framed(text));
+            let link = way.on_behalf(&caller);
+            let answer = link.oneshot(request.expect("a request")).await;
+            let (head, body) = answer.expect("answered").into_parts();
+            let body = body.collect().await.expect("whole");
+            let trailers = body.trailers().cloned();
+            answers.push((head.headers, trailers, body.to_bytes()));
+        }
+
+        assert_eq!(answers[0], answers[1], "{text}");
+    }
+}
+
+fn framed(text: &str) -> tonic::body::Body {
+    let message = chat::PostMessageRequest {
+        channel_id: CHANNEL.into(),
+        text: text.into(),
+        key: "k".into(),
+    };
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).expect("short");
+    let mut frame = vec![0];
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.extend_from_slice(&message);
+    tonic::body::Body::new(Full::new(Bytes::from(frame)))
 }
 
 #[tokio::test]
@@ -211,12 +267,33 @@ async fn a_stream_outlives_the_time_of_its_call_and_ends_with_its_status() {
 #[tokio::test]
 async fn a_request_over_a_mebibyte_does_not_leave() {
     let town = Town::new();
-    let chat = town.chat("one").await;
-    let link = town.link(&[chat.address]);
+    let link = town.link(&[nobody().await]);
 
     let refused = town.post(&link, &"x".repeat(1 << 20)).await;
 
-    let refused = refused.expect_err("refused");
-    assert_eq!(reason(&refused), Reason::TooLarge);
-    assert_eq!(chat.asked(), 0);
+    assert_eq!(reason(&refused.expect_err("refused")), Reason::TooLarge);
+}
+
+#[tokio::test]
+async fn what_links_and_certificates_do_is_shown_to_operators() {
+    let metrics = telemetry::metrics();
+    let town = Town::new();
+    let chat = town.chat("one").await;
+    let link = town.link(&[chat.address, nobody().await]);
+
+    town.post(&link, "busy").await.expect_err("refused");
+    town.post(&town.link(&[nobody().await]), "hello")
+        .await
+        .expect_err("nobody");
+
+    let shown = metrics.render(&SystemClock::new());
+    for name in [
+        r#"guildhall_link_endpoints{from="gateway",to="chat"}"#,
+        r#"guildhall_link_ejected{from="gateway",to="chat"}"#,
+        r#"guildhall_link_retries_total{from="gateway",to="chat"}"#,
+        r#"guildhall_certificate_seconds_left{of="links"}"#,
+        "guildhall_link_connections ",
+    ] {
+        assert!(shown.contains(name), "{name}: {shown}");
+    }
 }

@@ -24,6 +24,7 @@ use guildhall_proto::{
 };
 use guildhall_testkit::{Person, StoppedClock, World};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use tokio::net::TcpListener;
 use tonic::{Status, service::Routes};
 
 use super::echo::{Echo, OneSpace};
@@ -267,6 +268,12 @@ impl Papers {
             ..LinkSettings::default()
         }
     }
+}
+
+/// An address where nobody listens.
+pub(crate) async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("bound")
 }
 
 /// Measures real time.

@@ -56,6 +56,25 @@ async fn a_client_calls_only_who_is_the_service_that_it_wants() {
 }
 
 #[tokio::test]
+async fn a_client_does_not_believe_another_authority_whoever_its_server_believes() {
+    let town = Town::new();
+    let dir = town.world.dir.path();
+    let stranger = Authority::new().issue(dir, &["chat"]).settings();
+    let ours = town.authority.issue(dir, &["chat"]).settings();
+    let read = |file: &str| fs::read_to_string(file).expect("there");
+    let both = read(&ours.ca_file) + &read(&stranger.ca_file);
+    fs::write(&stranger.ca_file, both).expect("writes");
+    let stranger = town.serve("stranger", "127.0.0.1:0", stranger, &["chat"]);
+    let stranger = stranger.await;
+
+    let refused = town.post(&town.link(&[stranger.address]), "hello").await;
+
+    let refused = refused.expect_err("refused");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(stranger.asked(), 0);
+}
+
+#[tokio::test]
 async fn a_certificate_that_has_ended_opens_nothing_on_either_side() {
     let (town, clock) = Town::stopped();
     let short = |names: &[&str]| {
