@@ -76,7 +76,7 @@ impl Weather {
     fn delay(self) -> Duration {
         match self {
             Self::Slow(delay) => delay,
-            _ => Duration::ZERO,
+            Self::Clear | Self::Silent(_) | Self::Cut => Duration::ZERO,
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{
 
 use guildhall_store::postgres::{self, Server};
 use guildhall_testkit::infra;
-use svc_chat::{config::CqlSettings, store::cql};
 use rustix::process::{Pid, Signal, kill_process};
+use svc_chat::{config::CqlSettings, store::cql};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -99,7 +99,10 @@ impl Shared {
             .env("GUILDHALL_CQL__DATACENTER", &self.cql.datacenter)
             .env("GUILDHALL_CQL__KEYSPACE", &self.cql.keyspace)
             .env("GUILDHALL_CQL__REPLICATION", "1")
-            .env("GUILDHALL_NATS__SERVERS", list(std::slice::from_ref(&self.nats)))
+            .env(
+                "GUILDHALL_NATS__SERVERS",
+                list(std::slice::from_ref(&self.nats)),
+            )
             .env("GUILDHALL_NATS__NAMESPACE", &self.name)
             .env("GUILDHALL_NATS__REPLICAS", "1")
             .env("GUILDHALL_LINKS__CA_FILE", file("ca.pem"))
@@ -209,11 +212,7 @@ impl Cluster {
             let pid = member.child.id().expect("it runs").try_into();
             let pid = Pid::from_raw(pid.expect("a small number"));
             kill_process(pid.expect("it runs"), Signal::TERM).expect("it may be told");
-            ends.push(
-                soon("its end", member.child.wait())
-                    .await
-                    .expect("it ends"),
-            );
+            ends.push(soon("its end", member.child.wait()).await.expect("it ends"));
         }
         ends
     }
