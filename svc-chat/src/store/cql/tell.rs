@@ -56,7 +56,7 @@ impl Core {
         }
     }
 
-    /// Tells once more what the bus forgot, before anything newer of the channel.
+    /// Tells once more what the bus forgot, whenever nothing new waits.
     pub(super) async fn tell_again(self: &Arc<Self>, channel: ChannelId, after: Rev, through: Rev) {
         if let Some(teller) = &self.teller
             && teller.queue_again(channel, after, through)

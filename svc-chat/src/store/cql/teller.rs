@@ -15,6 +15,8 @@ use crate::model::Rev;
 const ROOM: usize = 1_024;
 /// How many channels are remembered; beyond that those at rest are forgotten.
 const REMEMBERED: usize = 50_000;
+/// How many changes are told once more before what is new is looked for.
+const AGAIN: u32 = 50;
 /// How many changes are read at once.
 const READ: u32 = 200;
 /// Where changes are told.
@@ -34,7 +36,7 @@ struct Line {
     /// Up to where there is something to tell.
     goal: Rev,
     waiting: BTreeMap<Rev, Note>,
-    /// What is to be told once more first, because the bus forgot it: above one rev, up to another.
+    /// What is to be told once more, because the bus forgot it: above one rev, up to another.
     again: Option<(Rev, Rev)>,
     /// Whether a task tells.
     is_running: bool,
@@ -106,10 +108,6 @@ impl Teller {
         let Some(line) = lines.get_mut(&channel) else {
             return Next::Rest { write: false };
         };
-        if let Some((after, through)) = line.again {
-            let through = Rev(through.0.min(after.0.saturating_add(READ)));
-            return Next::Again { after, through };
-        }
         let Some(sent) = line.sent else {
             return Next::LookUp;
         };
@@ -126,13 +124,17 @@ impl Teller {
             };
         }
         line.waiting.clear();
+        if let Some((after, through)) = line.again {
+            let through = Rev(through.0.min(after.0.saturating_add(AGAIN)));
+            return Next::Again { after, through };
+        }
         line.is_running = false;
         let write = sent > line.written && !line.is_writing;
         line.is_writing |= write;
         Next::Rest { write }
     }
 
-    /// Takes changes to be told once more, before anything newer; whether a task must be started.
+    /// Takes changes to be told once more, beside what is new; whether a task must be started.
     pub(super) fn queue_again(&self, channel: ChannelId, after: Rev, through: Rev) -> bool {
         let mut lines = self.lines();
         let line = lines.entry(channel).or_default();
