@@ -10,7 +10,7 @@ use std::{
 
 use axum::body::Body;
 use guildhall_kernel::Clock;
-use guildhall_mesh::{Tasks, config::BadSettings};
+use guildhall_mesh::{Tasks, config::BadSettings, reload::Reloading};
 use http::{Request, Response, Version};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
@@ -23,7 +23,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::{
@@ -41,6 +40,7 @@ use body::Outgoing;
 use io_watch::Io;
 use pulse::{Pulse, Verdict};
 use room::{Full, Room};
+use tls::Certificate;
 
 /// Requests of one HTTP/2 connection that are answered at the same time.
 const STREAMS: u32 = 128;
@@ -75,7 +75,7 @@ pub(crate) trait Answer: Clone + Send + Sync + 'static {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Reloading<Certificate>>,
     timing: Timing,
     room: Arc<Room>,
 }
@@ -107,7 +107,7 @@ impl Listener {
         let timing = settings.timing()?;
         settings.check_room()?;
         let proxies = Proxies::parse(&settings.trusted_proxies)?;
-        let tls = tls::acceptor(settings)?;
+        let tls = tls::open(settings)?;
         let refused = |cause| ListenError::Refused {
             address: settings.listen.clone(),
             cause,
@@ -132,6 +132,9 @@ impl Listener {
 
     /// Takes connections until the soft stop, then lets each finish what it has begun.
     pub(crate) fn serve(self, answer: impl Answer, tasks: &Tasks, clock: &Arc<dyn Clock>) {
+        if let Some(certificate) = &self.tls {
+            certificate.keep("gateway", clock.clone(), tasks);
+        }
         let port = Arc::new(Port {
             tls: self.tls,
             timing: self.timing,
@@ -168,7 +171,7 @@ impl Listener {
 
 /// What all connections share.
 struct Port<A> {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Reloading<Certificate>>,
     timing: Timing,
     http: auto::Builder<Spawner>,
     answer: A,
@@ -215,7 +218,8 @@ impl<A: Answer> Port<A> {
             };
             return Box::pin(self.talk(io, remote, &pulse, count)).await;
         };
-        match timeout(self.timing.handshake, tls.accept(io)).await {
+        let acceptor = tls.current().acceptor();
+        match timeout(self.timing.handshake, acceptor.accept(io)).await {
             Ok(Ok(stream)) => {
                 pulse.begin(stream.get_ref().1.alpn_protocol() == Some(b"h2"));
                 let remote = Remote { address, tls: true };

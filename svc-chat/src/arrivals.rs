@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use guildhall_kernel::{SpaceId, Time, UserId};
 use guildhall_mesh::access::Access;
+use tokio::sync::Mutex;
 
 use crate::{
     error::ChatError,
     model::{Channel, ChannelKind, Mark},
     store::{ChannelStore, Timeline},
 };
+
+/// How many people's arrivals are written down at the same time.
+const TURNS: usize = 64;
 
 /// The rules of where newcomers begin.
 pub struct Arrivals {
@@ -22,12 +26,33 @@ pub struct Arrivals {
     pub timeline: Arc<dyn Timeline>,
     /// Who is where, and since when.
     pub access: Access,
+    /// One call at a time writes down an arrival: many at once stand in each other's way.
+    pub turns: Turns,
+}
+
+/// Whose arrivals are being written down. People share a turn with a few others.
+pub struct Turns([Mutex<()>; TURNS]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self([const { Mutex::const_new(()) }; TURNS])
+    }
+}
+
+impl Turns {
+    fn of(&self, user: UserId) -> &Mutex<()> {
+        &self.0[usize::from(user.bytes()[15]) % TURNS]
+    }
 }
 
 impl Arrivals {
     /// Writes down where somebody begins who came to a space at an instant: at the newest message there was then, in every channel.
     /// Marks only move up, so what a person read before they went away stays read. The same arrival again changes nothing.
     pub async fn place(&self, space: SpaceId, user: UserId, at: Time) -> Result<(), ChatError> {
+        if self.store.has_arrived(user, space, at).await? {
+            return Ok(());
+        }
+        let _turn = self.turns.of(user).lock().await;
         if self.store.has_arrived(user, space, at).await? {
             return Ok(());
         }

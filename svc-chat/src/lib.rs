@@ -42,7 +42,7 @@ pub mod reads;
 pub mod spaces;
 pub mod store;
 
-use arrivals::Arrivals;
+use arrivals::{Arrivals, Turns};
 use channels::Channels;
 use config::ChatSettings;
 use grpc::{ChannelPlaces, ChannelRpcs, FeedRpcs, MessageRpcs};
@@ -131,6 +131,7 @@ pub async fn build(settings: &ChatSettings, parts: Parts) -> anyhow::Result<Chat
         store: store.clone(),
         timeline: timeline.clone(),
         access: access.clone(),
+        turns: Turns::default(),
     });
     let channels = Arc::new(Channels {
         store: store.clone(),

@@ -8,12 +8,14 @@ use anyhow::Context as _;
 use guildhall_kernel::SystemClock;
 
 use crate::{
+    roles::Role,
     screen,
     settings::{self, Flags},
 };
 
 mod data;
 mod database;
+mod links;
 pub mod machine;
 mod running;
 mod timelines;
@@ -96,10 +98,13 @@ pub fn run(file: Option<&Path>, flags: &Flags) -> anyhow::Result<ExitCode> {
     let mut found = vec![Finding::good("the settings can be read")];
     found.extend(machine::limits());
     found.extend(machine::clock(&SystemClock::new(), &settings.data));
-    found.extend(data::folder(&settings.data, is_running));
-    found.extend(data::files(&settings.data));
+    if settings.keeps_files()? {
+        found.extend(data::folder(&settings.data, is_running));
+        found.extend(data::files(&settings.data));
+    }
     found.extend(runtime.block_on(database::ask(&settings)));
     found.extend(runtime.block_on(timelines::ask(&settings.cql, &SystemClock::new())));
+    found.extend(runtime.block_on(links::ask(&settings)));
     let (cert, key) = (&settings.gateway.tls_cert, &settings.gateway.tls_key);
     if !cert.is_empty() {
         found.extend(data::certificate(cert.as_ref(), key.as_ref()));
@@ -112,7 +117,13 @@ pub fn run(file: Option<&Path>, flags: &Flags) -> anyhow::Result<ExitCode> {
             settings.admin_listen
         );
         found.push(Finding::good(none));
-        found.push(machine::port("gateway.listen", &settings.gateway.listen));
+        let roles = settings.roles()?;
+        if roles.has(Role::Gateway) {
+            found.push(machine::port("gateway.listen", &settings.gateway.listen));
+        }
+        if !settings.links.listen.is_empty() {
+            found.push(machine::port("links.listen", &settings.links.listen));
+        }
         found.push(machine::port(
             "admin_listen",
             &settings.admin_listen.to_string(),

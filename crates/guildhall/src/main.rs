@@ -1,7 +1,8 @@
 //! The `guildhall` command.
 //!
-//! In reading order: this file is the command line; [`settings`] is what can be set; [`serve`] runs a hall, which [`hall`] builds from
-//! its services; [`config`], [`openapi`], [`doctor`], [`migrate`], [`admin`] and [`seed`] are the other words, a file each; [`screen`] is how they
+//! In reading order: this file is the command line; [`settings`] is what can be set; [`serve`] runs a process of a hall, which [`hall`]
+//! builds from the services that its [`roles`] name; [`config`], [`openapi`], [`doctor`], [`migrate`], [`certs`], [`admin`] and [`seed`]
+//! are the other words, a file each; [`screen`] is how they
 //! speak.
 #![expect(
     unreachable_pub,
@@ -13,11 +14,13 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod admin;
+mod certs;
 mod config;
 mod doctor;
 mod hall;
 mod migrate;
 mod openapi;
+mod roles;
 mod screen;
 mod seed;
 mod serve;
@@ -49,17 +52,19 @@ const AFTER: &str = "\
 Examples:
   guildhall serve                                     a hall on http://127.0.0.1:8080 with its data in ./data
   guildhall serve --listen 0.0.0.0:8080               reachable from other machines
+  guildhall serve --roles chat                        one service of a hall of many processes; docs/operate.md has the rest
   guildhall seed                                      fills a running hall with a team to look at
   guildhall config --example > guildhall.toml         every setting, explained
   guildhall doctor                                    what is wrong, and what to do
   guildhall migrate                                   brings the tables in PostgreSQL up to date, before serve
+  guildhall certs certs                               certificates for the links between several processes
 
 Settings come from flags, then from variables (GUILDHALL_DATA, GUILDHALL_AUTH__REGISTRATION), then from the file, then \
 from defaults. `guildhall config` prints them with where each comes from.";
 
 #[derive(Debug, Subcommand)]
 enum Word {
-    /// Runs a hall until it is told to stop.
+    /// Runs a hall, or one process of it, until it is told to stop.
     ///
     /// Prints one line on stdout when it is ready, and logs on stderr. SIGTERM or Ctrl-C lets it finish what it has begun and
     /// exit with 0; a second one ends it at once.
@@ -92,6 +97,21 @@ enum Word {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Makes certificates for the processes of a hall that is spread over several.
+    ///
+    /// Links between processes are encrypted, and each side proves by its certificate which services it is (see `[links]` in
+    /// `guildhall config --example`). This makes an authority in DIR, or keeps the one that is there, then for each role a
+    /// certificate with its key, and one named "all" for a process with all of these roles. Running it again renews the
+    /// certificates under the same authority; running processes take them up by themselves.
+    ///
+    /// For development and small installations: a bigger one has an authority of its own, whose certificates name services by URIs like
+    /// spiffe://guildhall/chat.
+    #[command(after_help = "\
+Examples:
+  guildhall certs certs                      for every role, good for 30 days
+  guildhall certs certs --roles chat --hours 24
+                                             for chat only, good for a day; run it every few hours")]
+    Certs(certs::Options),
     /// Changes what only an operator may change. A hall that keeps SQLite files must be stopped.
     Admin {
         #[command(flatten)]
@@ -116,6 +136,7 @@ fn main() -> ExitCode {
         Word::Doctor { flags } => doctor::run(file, &flags),
         Word::Migrate { flags } => migrate::run(file, &flags),
         Word::Admin { flags, what } => admin::run(file, &flags, what),
+        Word::Certs(options) => certs::run(&options),
         Word::Seed(options) => seed::run(&options),
     };
     done.unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! `guildhall serve`: a hall, from its first line to its last.
+//! `guildhall serve`: a process of a hall, from its first line to its last.
 
 use std::{path::Path, process, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// What the process ends with when it was told twice to stop.
 const TOLD_TWICE: i32 = 130;
 
-/// Runs a hall until it is told to stop.
+/// Runs the services that the settings name until it is told to stop.
 pub fn run(file: Option<&Path>, flags: &Flags) -> anyhow::Result<()> {
     let (settings, _) = settings::read(file, flags)?;
     raise_file_limit();
@@ -39,17 +39,27 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         hall = Hall::open(&settings, clock, Arc::new(SystemIds)) => hall?,
         () = told.next() => return Ok(()),
     };
-    screen::say(format_args!(
-        "guildhall ready http={} admin={}",
-        hall.http, hall.admin
-    ));
-    info!(http = %hall.http, admin = %hall.admin, data = %settings.data.display(), "ready");
+    let listens = addresses(&hall);
+    screen::say(format_args!("guildhall ready {listens}"));
+    info!(roles = settings.roles, %listens, "ready");
 
     told.next().await;
-    let grace = Duration::from_secs(settings.stop_grace_seconds);
-    info!(?grace, "told to stop; a second time ends it at once");
+    let (drain, grace) = (
+        Duration::from_secs(settings.drain_seconds),
+        Duration::from_secs(settings.stop_grace_seconds),
+    );
+    info!(
+        ?drain,
+        ?grace,
+        "told to stop; a second time ends it at once"
+    );
+    hall.drain();
+    let end = async {
+        tokio::time::sleep(drain).await;
+        hall.stop(grace).await
+    };
     tokio::select! {
-        cut = hall.stop(grace) => info!(cut, "stopped"),
+        cut = end => info!(cut, "stopped"),
         () = told.next() => {
             warn!("told twice to stop: ended at once");
             process::exit(TOLD_TWICE);
@@ -57,6 +67,19 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     telemetry.stop().await;
     Ok(())
+}
+
+/// Where the process listens, as its ready line says it.
+fn addresses(hall: &Hall) -> String {
+    let ports = [
+        ("http", hall.http),
+        ("links", hall.links),
+        ("admin", Some(hall.admin)),
+    ];
+    let told = ports
+        .into_iter()
+        .filter_map(|(name, address)| Some(format!("{name}={}", address?)));
+    told.collect::<Vec<_>>().join(" ")
 }
 
 /// SIGTERM and SIGINT, from when it was made.

@@ -11,6 +11,7 @@ use guildhall_mesh::{
     access::AccessSettings,
     bus::NatsSettings,
     config::{BadSettings, Described, Origins, load_with_origins},
+    link::LinkSettings,
     telemetry::TelemetrySettings,
 };
 use guildhall_store::Home;
@@ -20,18 +21,27 @@ use svc_chat::config::{ChatSettings, CqlSettings};
 
 mod cql;
 mod postgres;
+mod shape;
 
 pub use postgres::{PostgresSettings, shown};
+
+use crate::roles::{Role, Roles};
 
 guildhall_mesh::settings! {
     /// The settings of a hall.
     pub struct Settings {
+        /// Which services this process is: "all", or some of auth, chat and gateway with commas between them. Several processes make one
+        /// hall; they share PostgreSQL, ScyllaDB or Cassandra, and NATS.
+        pub roles: String = "all".into(),
         /// The folder of the databases. Made where it is missing, readable by its owner only; one process at a time.
         pub data: PathBuf = PathBuf::from("data"),
         /// Address and port for operators: /healthz, /readyz, /metrics. It asks nobody who they are: keep it off the public net.
         pub admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9090)),
         /// How long calls and streams may take to end when the hall is told to stop, in seconds.
         pub stop_grace_seconds: u64 = 10,
+        /// How long it goes on as before when it is told to stop, but says that it is not ready, in seconds: for load balancers, which take
+        /// some time to notice.
+        pub drain_seconds: u64 = 0,
         /// The public port, for browsers and apps.
         pub gateway: GatewaySettings = GatewaySettings::default(),
         /// How often clients may call.
@@ -46,6 +56,8 @@ guildhall_mesh::settings! {
         pub postgres: PostgresSettings = PostgresSettings::default(),
         /// Timelines in ScyllaDB or Cassandra in place of a file.
         pub cql: CqlSettings = CqlSettings::default(),
+        /// How this process calls services of other processes, and they its own.
+        pub links: LinkSettings = LinkSettings::default(),
         /// NATS, by which the events of several processes travel.
         pub nats: NatsSettings = NatsSettings::default(),
         /// What the process remembers of who may do what.
@@ -56,7 +68,7 @@ guildhall_mesh::settings! {
 }
 
 /// The settings of each section.
-pub const SECTIONS: [(&str, &[Described]); 10] = [
+pub const SECTIONS: [(&str, &[Described]); 11] = [
     ("gateway", GatewaySettings::DESCRIBED),
     ("limits", LimitSettings::DESCRIBED),
     ("live", LiveSettings::DESCRIBED),
@@ -64,6 +76,7 @@ pub const SECTIONS: [(&str, &[Described]); 10] = [
     ("chat", ChatSettings::DESCRIBED),
     ("postgres", PostgresSettings::DESCRIBED),
     ("cql", CqlSettings::DESCRIBED),
+    ("links", LinkSettings::DESCRIBED),
     ("nats", NatsSettings::DESCRIBED),
     ("access", AccessSettings::DESCRIBED),
     ("telemetry", TelemetrySettings::DESCRIBED),
@@ -72,6 +85,10 @@ pub const SECTIONS: [(&str, &[Described]); 10] = [
 /// What the command line may set.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub struct Flags {
+    /// Which services this process is: auth, chat, gateway, with commas between them [default: all].
+    #[arg(long, value_name = "ROLE,ROLE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<String>,
     #[command(flatten)]
     gateway: GatewayFlags,
     /// Address and port for operators: health and metrics [default: 127.0.0.1:9090].
@@ -112,6 +129,25 @@ pub fn read(file: Option<&Path>, flags: &Flags) -> Result<(Settings, Origins), B
 }
 
 impl Settings {
+    /// Which services this process is.
+    ///
+    /// # Errors
+    /// A sentence about setting `roles`.
+    pub fn roles(&self) -> Result<Roles, BadSettings> {
+        Roles::parse(&self.roles)
+    }
+
+    /// Whether this process keeps anything in the data folder.
+    ///
+    /// # Errors
+    /// A sentence about setting `roles`.
+    pub fn keeps_files(&self) -> Result<bool, BadSettings> {
+        let roles = self.roles()?;
+        let entities = roles.has(Role::Auth) || roles.has(Role::Chat);
+        let in_files = entities && self.postgres.url.is_empty();
+        Ok(in_files || roles.has(Role::Chat) && self.cql.nodes.is_empty())
+    }
+
     /// Where a service keeps its entities.
     pub fn home(&self, service: &str) -> Result<Home, BadSettings> {
         self.postgres.home(&self.data, service)
@@ -136,6 +172,8 @@ impl Settings {
         self.postgres.check()?;
         self.cql.check()?;
         self.nats.check()?;
+        self.links.check()?;
+        shape::check(self)?;
         self.auth.check()?;
         self.telemetry.check()
     }

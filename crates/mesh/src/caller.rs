@@ -41,9 +41,32 @@ pub struct Call {
     pub deadline: Instant,
 }
 
-/// Which of our services is on the other side of a link; an extension of the request that no client can send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub &'static str);
+/// Which of our services is on the other side of a link: the one that a link inside the process was given to, or those that the
+/// certificate of another process names. An extension of the request that no client can send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    names: Arc<[Box<str>]>,
+}
+
+impl Peer {
+    /// A service of this process.
+    pub fn local(name: &str) -> Self {
+        Self {
+            names: Arc::new([Box::from(name)]),
+        }
+    }
+
+    /// The services that a certificate names.
+    pub(crate) fn certified(names: Arc<[Box<str>]>) -> Self {
+        Self { names }
+    }
+
+    /// Whether it is one of these services.
+    pub fn is_one_of<S: AsRef<str>>(&self, services: &[S]) -> bool {
+        let mut names = self.names.iter();
+        names.any(|name| services.iter().any(|service| service.as_ref() == &**name))
+    }
+}
 
 impl Caller {
     /// The caller of a request that passed the layers.

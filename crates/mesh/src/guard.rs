@@ -31,8 +31,10 @@ use crate::{
 
 mod faults;
 mod message;
+mod refusals;
 
 pub use faults::faults;
+pub(crate) use refusals::{late, services_only};
 
 use message::Received;
 
@@ -190,15 +192,10 @@ impl Shared {
         let is_public = matches!(rule.who, rules::Caller::Public);
         if let rules::Caller::Service(callers) = &rule.who {
             let peer = request.extensions.get::<Peer>();
-            return match peer {
-                Some(Peer(name)) if callers.iter().any(|caller| caller == name) => Ok(None),
-                _ => Err(refusal(
-                    Kind::Denied,
-                    Reason::ServicesOnly,
-                    "only other services may call this",
-                    &[],
-                    None,
-                )),
+            return if peer.is_some_and(|peer| peer.is_one_of(callers)) {
+                Ok(None)
+            } else {
+                Err(services_only())
             };
         }
         let Some(token) = bearer(&request.headers) else {
@@ -311,17 +308,6 @@ pub fn missing_token() -> Status {
     )
 }
 
-fn late() -> Status {
-    let detail = "the call was not done in its time; its outcome is unknown";
-    refusal(
-        Kind::Deadline,
-        Reason::Deadline,
-        detail,
-        &[],
-        Some(Duration::from_secs(1)),
-    )
-}
-
 /// The token in a request's headers.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
@@ -353,7 +339,7 @@ pub fn is_correlation(text: &str) -> bool {
 }
 
 /// Reads a `grpc-timeout`: up to eight digits and a unit.
-fn parse_timeout(text: &str) -> Option<Duration> {
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
     {

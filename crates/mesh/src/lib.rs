@@ -4,7 +4,7 @@
 //! reads access tokens, [`access`] is what this process knows of rights; [`rules`] are the options of the protos; [`guard`] is the one
 //! stack of layers that every call passes, on every transport; [`link`] is how one service calls another; [`mod@status`] turns errors
 //! into answers; [`bus`] carries events, [`outbox`] sees to it that none is forgotten, and by [`feed`] a service follows another's;
-//! [`telemetry`] and [`admin`] are what an operator sees.
+//! [`reload`] reads certificates again when they change; [`telemetry`] and [`admin`] are what an operator sees.
 //!
 //! It knows no service's rules and no database.
 
@@ -17,6 +17,7 @@ pub mod feed;
 pub mod guard;
 pub mod link;
 pub mod outbox;
+pub mod reload;
 pub mod rules;
 pub mod status;
 pub mod tasks;

@@ -1,10 +1,16 @@
 //! How one service calls another: the same type whether the other one is in this process or behind a network.
+//!
+//! In reading order: [`settings`](LinkSettings) is where the others are; [`Identity`] is who this process is to them, by `names` and
+//! `verify`; `server` lets others call the services of this process; `remote` is the way to them.
 
 use std::{
     convert::Infallible,
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
+
+use guildhall_kernel::{Clock, Ids};
 
 use http::{HeaderValue, Request, Response};
 use tonic::{Status, body::Body};
@@ -12,11 +18,32 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::{
     caller::{Call, Caller, Peer},
+    config::BadSettings,
+    rules::Rules,
+    tasks::Tasks,
     telemetry,
 };
 
+mod exec;
+mod held;
+mod identity;
+mod names;
+mod remote;
+mod server;
+mod settings;
+mod verify;
+
+pub use identity::Identity;
+pub use names::NAMES_BEGIN;
+pub use server::{Served, serve_links};
+pub use settings::LinkSettings;
+
 /// The header that names a call in every log; taken from clients where it is well-formed.
 pub const CORRELATION: &str = "x-request-id";
+
+/// The largest head of a request or an answer between processes, in decoded bytes: more than the gateway lets in, and room for a refusal
+/// that names every field.
+const HEAD: u32 = 128 << 10;
 
 /// A way to call one service. Cheap to clone; generated clients take it as their channel.
 #[derive(Clone)]
@@ -24,6 +51,21 @@ pub struct Link {
     inner: BoxCloneSyncService<Request<Body>, Response<Body>, Status>,
     from: Peer,
     on_behalf: Option<OnBehalf>,
+}
+
+/// What a link to another process needs.
+#[derive(Clone)]
+pub struct RemoteParts {
+    /// Who we are.
+    pub identity: Identity,
+    /// The rules of all rpcs: which may be repeated, and what they are about.
+    pub rules: Arc<Rules>,
+    /// For measuring what is left out and for how long, and for judging certificates.
+    pub clock: Arc<dyn Clock>,
+    /// For choosing.
+    pub ids: Arc<dyn Ids>,
+    /// What runs the connections.
+    pub tasks: Tasks,
 }
 
 #[derive(Clone)]
@@ -46,9 +88,27 @@ impl Link {
         let inner = BoxCloneSyncService::new(server.map_err(|never| match never {}));
         Self {
             inner,
-            from: Peer(from),
+            from: Peer::local(from),
             on_behalf: None,
         }
+    }
+
+    /// A link from service `from` to service `to` in other processes, which the settings say where to find. Connects when it is used.
+    ///
+    /// # Errors
+    /// [`BadSettings`] where the settings do not name the service, or the certificate is not for `from`.
+    pub fn remote(
+        from: &'static str,
+        to: &'static str,
+        settings: &LinkSettings,
+        parts: RemoteParts,
+    ) -> Result<Self, BadSettings> {
+        let remote = remote::Remote::new(from, to, settings, parts)?;
+        Ok(Self {
+            inner: BoxCloneSyncService::new(remote),
+            from: Peer::local(from),
+            on_behalf: None,
+        })
     }
 
     /// The same link with the caller's token, deadline and correlation id on every call.
@@ -78,11 +138,12 @@ impl Link {
     }
 
     fn dress(&self, request: &mut Request<Body>) {
-        request.extensions_mut().insert(self.from);
+        request.extensions_mut().insert(self.from.clone());
         telemetry::pass_trace(request.headers_mut());
         let Some(OnBehalf { token, call }) = &self.on_behalf else {
             return;
         };
+        request.extensions_mut().insert(call.clone());
         if let Some(token) = token {
             request
                 .headers_mut()
@@ -102,9 +163,11 @@ impl Link {
     reason = "deadlines are timers, kept by the runtime's clock"
 )]
 fn timeout_header(call: &Call) -> HeaderValue {
-    let left = call
-        .deadline
-        .saturating_duration_since(tokio::time::Instant::now());
+    let now = tokio::time::Instant::now();
+    timeout_of(call.deadline.saturating_duration_since(now))
+}
+
+fn timeout_of(left: std::time::Duration) -> HeaderValue {
     // At most eight digits are allowed; milliseconds of a day fit.
     let millis = left.as_millis().clamp(1, 99_999_999);
     HeaderValue::try_from(format!("{millis}m")).expect("digits are a header value")
@@ -130,7 +193,7 @@ impl Service<Request<Body>> for Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
-            .field("from", &self.from.0)
+            .field("from", &self.from)
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,23 @@
 //! From committed rows to the bus, and to followers that must not miss one.
 //!
 //! A store writes each event into its outbox in the transaction of the change. The [`relay`] reads the outbox in order and sends to
-//! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. Where the bus
-//! has forgotten what it was told, the relay tells all that the outbox still has once more. Where a hall was moved to a bus whose
-//! stream is followed, the relay tells what readers of the outbox had not come to, and takes their places away. A follower that must hear every event has
-//! a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
+//! the bus; its cursor moves after the send, so a crash between commit and telling tells again after the next start. A follower that
+//! must hear every event has a cursor of its own over the same rows ([`follow`]): at least once, in order, across restarts.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use metrics::{counter, gauge};
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use crate::{
-    bus::{Bus, Note},
-    tasks::Tasks,
-};
+use crate::{bus::Note, tasks::Tasks};
+
+#[cfg(feature = "sabotage")]
+mod fault;
+mod relay;
+
+pub use relay::relay;
 
 /// How many rows are read at once.
 const BATCH: usize = 256;
@@ -25,9 +26,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long to wait after a failure, doubled up to [`PATIENCE`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between tries.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The cursor under which the relay keeps its place.
-const RELAY: &str = "bus";
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -52,32 +51,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Moves a reader's cursor up.
     async fn advance(&self, reader: &str, to: u64) -> Result<(), JournalError>;
     /// Every reader with a cursor, and its number. Events are kept for them.
-    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
-        Ok(Vec::new())
-    }
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError>;
     /// Takes a reader's cursor away: it reads elsewhere now, and nothing is kept for it any more.
-    async fn leave(&self, _reader: &str) -> Result<(), JournalError> {
-        Ok(())
-    }
+    async fn leave(&self, reader: &str) -> Result<(), JournalError>;
     /// Changes whenever an event was committed; the value is its number.
     fn grown(&self) -> watch::Receiver<u64>;
-}
-
-/// Sends everything in the journal to the bus, in order, until the tasks stop.
-pub fn relay(tasks: &Tasks, journal: Arc<dyn Journal>, bus: Arc<dyn Bus>) {
-    let memory = Memory {
-        journal: journal.clone(),
-        bus: bus.clone(),
-        forgot: bus.forgot(),
-        looked: false,
-    };
-    let reader = Reader {
-        tasks: tasks.clone(),
-        journal,
-        name: RELAY,
-        follower: Relay { bus },
-    };
-    tasks.spawn("outbox", reader.run(Some(memory)));
 }
 
 /// Takes events one by one. An error leaves the event for another try.
@@ -100,8 +78,10 @@ pub fn follow(
         name: reader,
         follower,
     };
-    tasks.spawn("outbox", reader.run(None));
+    tasks.spawn("outbox", reader.run());
 }
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// One reader of a journal.
 struct Reader<F> {
@@ -112,22 +92,21 @@ struct Reader<F> {
 }
 
 impl<F: Follower> Reader<F> {
-    async fn run(self, mut memory: Option<Memory>) {
+    async fn run(self) {
         let mut wait = FIRST_WAIT;
         let mut grown = self.journal.grown();
         while !self.tasks.is_stopping() {
-            match self.round(memory.as_mut()).await {
+            match self.drain().await {
                 Ok(()) => {
                     wait = FIRST_WAIT;
                     tokio::select! {
                         () = self.tasks.stopping() => {}
                         _ = grown.changed() => {}
-                        () = Memory::lost(memory.as_ref()) => {}
                         () = tokio::time::sleep(SWEEP) => {}
                     }
                 }
                 Err(cause) => {
-                    self.failed(&cause, wait);
+                    failed(self.journal.as_ref(), self.name, &cause, wait);
                     tokio::select! {
                         () = self.tasks.stopping() => {}
                         () = tokio::time::sleep(wait) => {}
@@ -136,18 +115,7 @@ impl<F: Follower> Reader<F> {
                 }
             }
         }
-        info!(
-            outbox = self.journal.name(),
-            reader = self.name,
-            "outbox reader stopped"
-        );
-    }
-
-    async fn round(&self, memory: Option<&mut Memory>) -> Result<(), Cause> {
-        if let Some(memory) = memory {
-            memory.mend(&self.tasks).await?;
-        }
-        self.drain().await
+        ended(self.journal.as_ref(), self.name);
     }
 
     /// Reads from the cursor to the end of the journal.
@@ -161,8 +129,7 @@ impl<F: Follower> Reader<F> {
             };
             let last = *last;
             let full = rows.len() == BATCH;
-            gauge!("guildhall_outbox_batch", "outbox" => journal.name(), "reader" => reader)
-                .set(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            read(journal.as_ref(), reader, rows.len());
             for (number, note) in rows {
                 if let Err(cause) = self.follower.take(note).await {
                     journal.advance(reader, after).await?;
@@ -176,123 +143,21 @@ impl<F: Follower> Reader<F> {
             }
         }
     }
-
-    fn failed(&self, cause: &Cause, wait: Duration) {
-        let (outbox, reader) = (self.journal.name(), self.name);
-        counter!("guildhall_outbox_failures_total", "outbox" => outbox, "reader" => reader)
-            .increment(1);
-        error!(outbox, reader, error = %cause, ?wait, "outbox waits");
-    }
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-struct Relay {
-    bus: Arc<dyn Bus>,
+/// Measures how much there was to read.
+fn read(journal: &dyn Journal, reader: &'static str, rows: usize) {
+    gauge!("guildhall_outbox_batch", "outbox" => journal.name(), "reader" => reader)
+        .set(u32::try_from(rows).unwrap_or(u32::MAX));
 }
 
-#[async_trait]
-impl Follower for Relay {
-    async fn take(&self, note: Note) -> Result<(), Cause> {
-        Ok(self.bus.send(note).await?)
-    }
+fn failed(journal: &dyn Journal, reader: &'static str, cause: &Cause, wait: Duration) {
+    let outbox = journal.name();
+    counter!("guildhall_outbox_failures_total", "outbox" => outbox, "reader" => reader)
+        .increment(1);
+    error!(outbox, reader, error = %cause, ?wait, "outbox waits");
 }
 
-/// What the bus should have of a journal: everything up to the relay's cursor.
-struct Memory {
-    journal: Arc<dyn Journal>,
-    bus: Arc<dyn Bus>,
-    forgot: watch::Receiver<u64>,
-    /// Whether the bus was looked at since this process began: it may have forgotten before.
-    looked: bool,
-}
-
-impl Memory {
-    /// Resolves when the bus was found to have forgotten; never for a bus that cannot.
-    async fn lost(memory: Option<&Self>) {
-        let noticed = match memory {
-            Some(memory) => memory.forgot.clone().changed().await.is_ok(),
-            None => false,
-        };
-        if !noticed {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Tells again where the bus has forgotten. Before anything newer is sent, so that the order of a scope stays.
-    async fn mend(&mut self, tasks: &Tasks) -> Result<(), Cause> {
-        let seen = *self.forgot.borrow();
-        let forgot = self.forgot.has_changed().unwrap_or(false)
-            || !self.looked && !self.remembers_the_last().await?;
-        if forgot {
-            self.tell_again(0, tasks).await?;
-        }
-        if !self.looked {
-            self.take_over(forgot, tasks).await?;
-        }
-        self.looked = true;
-        // What was noticed meanwhile is for the next round.
-        if *self.forgot.borrow() == seen {
-            self.forgot.mark_unchanged();
-        }
-        Ok(())
-    }
-
-    async fn remembers_the_last(&self) -> Result<bool, Cause> {
-        let told = self.journal.cursor(RELAY).await?;
-        let rows = self.journal.read(told.saturating_sub(1), 1).await?;
-        match rows.first() {
-            Some((number, note)) if *number == told => Ok(self.bus.remembers(note).await?),
-            // Nothing was told yet, or so long ago that the journal itself has forgotten it.
-            _ => Ok(true),
-        }
-    }
-
-    /// Readers that followed the outbox before the hall had this bus follow its stream now. What they had not come to goes there.
-    async fn take_over(&self, all_told: bool, tasks: &Tasks) -> Result<(), Cause> {
-        if !self.bus.is_followed() {
-            return Ok(());
-        }
-        let mut readers = self.journal.readers().await?;
-        readers.retain(|(reader, _)| reader != RELAY);
-        let Some(slowest) = readers.iter().map(|(_, number)| *number).min() else {
-            return Ok(());
-        };
-        if !all_told {
-            self.tell_again(slowest, tasks).await?;
-        }
-        if tasks.is_stopping() {
-            // Perhaps not all of it was told.
-            return Ok(());
-        }
-        for (reader, _) in readers {
-            self.journal.leave(&reader).await?;
-            info!(
-                outbox = self.journal.name(),
-                reader, "a reader follows the bus from now on"
-            );
-        }
-        Ok(())
-    }
-
-    /// Tells once more what stands above a number, up to where the relay has come.
-    async fn tell_again(&self, mut after: u64, tasks: &Tasks) -> Result<(), Cause> {
-        let until = self.journal.cursor(RELAY).await?;
-        let mut told = 0_u64;
-        while after < until && !tasks.is_stopping() {
-            let rows = self.journal.read(after, BATCH).await?;
-            let Some((last, _)) = rows.last() else { break };
-            after = *last;
-            for (_, note) in rows.into_iter().take_while(|(number, _)| *number <= until) {
-                self.bus.send(note).await?;
-                told += 1;
-            }
-        }
-        if told > 0 {
-            let outbox = self.journal.name();
-            counter!("guildhall_outbox_told_again_total", "outbox" => outbox).increment(told);
-            warn!(outbox, told, "the bus lacked events; they were told again");
-        }
-        Ok(())
-    }
+fn ended(journal: &dyn Journal, reader: &'static str) {
+    info!(outbox = journal.name(), reader, "outbox reader stopped");
 }

@@ -296,6 +296,6 @@ async fn the_keys_are_those_of_auth_and_are_asked_for_once_in_a_while() {
     assert!(
         asked
             .iter()
-            .all(|asked| asked.peer == Some(guildhall_mesh::Peer("gateway")))
+            .all(|asked| asked.peer == Some(guildhall_mesh::Peer::local("gateway")))
     );
 }

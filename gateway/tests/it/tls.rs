@@ -1,6 +1,11 @@
 //! With a certificate the port speaks TLS and nothing else.
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use guildhall_gateway::{GatewaySettings, Listener};
 use tokio::{
@@ -45,6 +50,16 @@ fn settings(certificate: &Certificate) -> GatewaySettings {
 }
 
 async fn connect(hall: &Hall, certificate: &Certificate, protocol: &str) -> TlsStream<TcpStream> {
+    let connected = try_connect(hall, certificate, protocol).await;
+    connected.expect("shakes hands")
+}
+
+/// Shakes hands with a server of this certificate and no other.
+async fn try_connect(
+    hall: &Hall,
+    certificate: &Certificate,
+    protocol: &str,
+) -> io::Result<TlsStream<TcpStream>> {
     crypto();
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der.clone()).expect("a root");
@@ -57,7 +72,27 @@ async fn connect(hall: &Hall, certificate: &Certificate, protocol: &str) -> TlsS
     TlsConnector::from(Arc::new(config))
         .connect(name, socket)
         .await
-        .expect("shakes hands")
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_to_new_connections_and_bad_files_change_nothing() {
+    let (first, next) = (certificate(), certificate());
+    let hall = hall_with(settings(&first), roomy()).await;
+    connect(&hall, &first, "h2").await;
+
+    fs::write(first.cert.path(), "no certificate\n").expect("writes");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    connect(&hall, &first, "h2").await;
+
+    fs::copy(next.key.path(), first.key.path()).expect("copies");
+    fs::copy(next.cert.path(), first.cert.path()).expect("copies");
+    for _ in 0..200 {
+        if try_connect(&hall, &next, "h2").await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the new certificate is never shown");
 }
 
 #[tokio::test]

@@ -376,6 +376,15 @@ impl Journal for SqliteTimeline {
         Ok(())
     }
 
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        Ok(self.tail.readers())
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        self.tail.leave(reader);
+        Ok(())
+    }
+
     fn grown(&self) -> watch::Receiver<u64> {
         self.tail.grown()
     }

@@ -81,6 +81,14 @@ impl Journal for Unswept {
         self.journal.advance(reader, to).await
     }
 
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        self.journal.readers().await
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        self.journal.leave(reader).await
+    }
+
     fn grown(&self) -> watch::Receiver<u64> {
         self.journal.grown()
     }

@@ -9,6 +9,8 @@
     reason = "a test binary shows nothing to other crates: here `pub` says what other files use"
 )]
 
+mod certs;
+mod clusters;
 mod on_cql;
 mod on_postgres;
 mod one_process;

@@ -60,7 +60,7 @@ pub async fn a_team_has_its_channels_and_its_people(hall: &impl Hall) {
     alice
         .delete(&format!("/spaces/{team}/members/{}", carol.id))
         .await;
-    let sent_away = carol.try_call(Method::GET, &messages, None).await;
+    let sent_away = carol.refused_within(hall.rights_take(), &messages).await;
 
     assert_eq!(welcome, ["hello everybody"]);
     let status =

@@ -1,5 +1,6 @@
 //! What the tests stand on: a hall ([`hall`]), somebody who uses it ([`person`]), and what they see live ([`live`]).
 
+pub mod cluster;
 pub mod grpc_web;
 pub mod hall;
 pub mod live;

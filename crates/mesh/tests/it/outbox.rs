@@ -233,7 +233,7 @@ impl Bus for Forgetful {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_bus_forgot_is_told_again_before_anything_newer() {
+async fn what_is_new_is_told_before_what_the_bus_forgot() {
     let (rows, bus, tasks) = (Rows::new(), Forgetful::default(), Tasks::new());
     for n in 1..=3 {
         rows.commit(n);
@@ -242,12 +242,34 @@ async fn what_the_bus_forgot_is_told_again_before_anything_newer() {
     rows.told(3).await;
 
     bus.told.lock().expect("whole").clear();
-    bus.forgot.send_modify(|times| *times += 1);
     rows.commit(4);
+    bus.forgot.send_modify(|times| *times += 1);
 
-    bus.has_been_told(&[1, 2, 3, 4]).await;
+    bus.has_been_told(&[4, 1, 2, 3]).await;
     assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
-    assert_eq!(bus.told(), [1, 2, 3, 4]);
+    assert_eq!(bus.told(), [4, 1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_told_again_before_the_process_ended_is_after_the_next_start() {
+    let (rows, bus) = (Rows::new(), Forgetful::default());
+    for n in 1..=3 {
+        rows.commit(n);
+    }
+    // It told what was new, and had come to the first of what was forgotten.
+    rows.advance("bus", 3).await.expect("moves");
+    rows.advance("bus-again", 1).await.expect("moves");
+    bus.told.lock().expect("whole").push(3);
+
+    let tasks = Tasks::new();
+    relay(&tasks, rows.clone(), Arc::new(bus.clone()));
+
+    bus.has_been_told(&[3, 2, 3]).await;
+    rows.commit(4);
+    rows.told(4).await;
+    tasks.stop(Duration::from_secs(5)).await;
+    let left = rows.readers().await.expect("there");
+    assert_eq!(left, [("bus".to_owned(), 4)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -184,7 +184,7 @@ impl Services {
             path: path.clone(),
             headers: parts.headers,
             message: message.slice(5.min(message.len())..),
-            peer: parts.extensions.get().copied(),
+            peer: parts.extensions.get().cloned(),
         };
         self.asked.lock().expect("free").push(asked);
         if self.down.load(Ordering::SeqCst) {

@@ -85,3 +85,53 @@ where
         self.values.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(memory: &Memory<u8, u32>, kept: u32) -> u32 {
+        let value = memory.get(&1, async { Ok(Some(kept)) }).await;
+        value.expect("reads").expect("is there")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_process_changed_is_known_a_second_later() {
+        let (memory, tasks) = (Memory::new(10), Tasks::new());
+        memory.clone().fade(&tasks);
+
+        let first = read(&memory, 1).await;
+        let soon = read(&memory, 2).await;
+        tokio::time::sleep(LATELY + Duration::from_millis(1)).await;
+        let later = read(&memory, 2).await;
+        tasks.stop(LATELY).await;
+
+        assert_eq!((first, soon, later), (1, 1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_before_the_forgetting_is_not_remembered_after_it() {
+        let (memory, tasks) = (Memory::new(10), Tasks::new());
+        memory.clone().fade(&tasks);
+
+        let slow = memory.get(&1, async {
+            tokio::time::sleep(LATELY * 2).await;
+            Ok(Some(1))
+        });
+        let slow = slow.await.expect("reads");
+        let later = read(&memory, 2).await;
+        tasks.stop(LATELY).await;
+
+        assert_eq!((slow, later), (Some(1), 2));
+    }
+
+    #[tokio::test]
+    async fn what_was_changed_here_is_read_again() {
+        let memory = Memory::new(10);
+        read(&memory, 1).await;
+
+        memory.forget(&1);
+
+        assert_eq!(read(&memory, 2).await, 2);
+    }
+}

@@ -19,7 +19,7 @@ use crate::{event, model::Rev};
 
 /// How long to wait after a failure, doubled up to [`PATIENCE`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often is written down how far a channel was told. What is not is told once more, if the process dies.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 
@@ -56,7 +56,7 @@ impl Core {
         }
     }
 
-    /// Tells once more what the bus forgot, whenever nothing new waits.
+    /// Tells once more what the bus forgot. What is new of the channel goes first: people wait for it.
     pub(super) async fn tell_again(self: &Arc<Self>, channel: ChannelId, after: Rev, through: Rev) {
         if let Some(teller) = &self.teller
             && teller.queue_again(channel, after, through)

@@ -181,7 +181,7 @@ impl Ledger {
 
     /// Writes what the changes left to the end: heads, events and where readers of events stand. Returns the events with their
     /// numbers.
-    pub(super) fn settle(&mut self, cursors: &[(String, u64)]) -> Made<Vec<(u64, Note)>> {
+    pub(super) fn settle(&mut self, cursors: &[(String, Option<u64>)]) -> Made<Vec<(u64, Note)>> {
         let mut put_head = self.connection.prepare_cached(
             "INSERT INTO channel_head (channel_id, seq, rev, latest_at) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (channel_id) DO UPDATE SET seq = excluded.seq, rev = excluded.rev, latest_at = excluded.latest_at",
@@ -194,8 +194,14 @@ impl Ledger {
         let mut put_cursor = self.connection.prepare_cached(
             "INSERT INTO cursor (name, id) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET id = excluded.id",
         )?;
+        let mut drop_cursor = self
+            .connection
+            .prepare_cached("DELETE FROM cursor WHERE name = ?1")?;
         for (name, id) in cursors {
-            put_cursor.execute(params![name, id.cast_signed()])?;
+            match id {
+                Some(id) => put_cursor.execute(params![name, id.cast_signed()])?,
+                None => drop_cursor.execute(params![name])?,
+            };
         }
         let mut owe = self.connection.prepare_cached(
             "INSERT INTO outbox (event_id, subject, payload, at) VALUES (?1, ?2, ?3, ?4)",

@@ -28,10 +28,21 @@ struct Inner {
     cursors: BTreeMap<String, Cursor>,
 }
 
-/// Where a reader stands, and where it stood when that was last written down. Losing the difference makes it hear some events again.
+/// Where a reader stands, `None` where it left, and where it stood when that was last written down. Losing the difference makes it hear
+/// some events again.
 struct Cursor {
-    now: u64,
+    now: Option<u64>,
     kept: Option<u64>,
+}
+
+impl Inner {
+    fn place(&mut self, reader: &str) -> &mut Cursor {
+        let nowhere = Cursor {
+            now: None,
+            kept: None,
+        };
+        self.cursors.entry(reader.to_owned()).or_insert(nowhere)
+    }
 }
 
 impl Tail {
@@ -41,7 +52,7 @@ impl Tail {
             (
                 name,
                 Cursor {
-                    now: id.max(origin),
+                    now: Some(id.max(origin)),
                     kept: Some(id),
                 },
             )
@@ -112,50 +123,55 @@ impl Tail {
     /// Where a reader stands. Asking makes it known: from then on nothing is deleted that it has not had.
     pub(super) fn cursor(&self, reader: &str) -> u64 {
         let mut inner = self.inner();
-        if let Some(cursor) = inner.cursors.get(reader) {
-            return cursor.now;
-        }
         let origin = inner.origin;
-        inner.cursors.insert(
-            reader.to_owned(),
-            Cursor {
-                now: origin,
-                kept: None,
-            },
-        );
-        origin
+        *inner.place(reader).now.get_or_insert(origin)
     }
 
     /// Moves a reader up.
     pub(super) fn advance(&self, reader: &str, to: u64) {
         let mut inner = self.inner();
-        let cursor = inner
-            .cursors
-            .entry(reader.to_owned())
-            .or_insert(Cursor { now: 0, kept: None });
-        cursor.now = cursor.now.max(to);
+        let place = inner.place(reader);
+        place.now = place.now.max(Some(to));
     }
 
-    /// Where readers stand that is not written down.
-    pub(super) fn moves(&self) -> Vec<(String, u64)> {
+    /// Takes a reader's place away: nothing is kept for it any more.
+    pub(super) fn leave(&self, reader: &str) {
+        let mut inner = self.inner();
+        inner.place(reader).now = None;
+    }
+
+    /// Every reader with a place, and where that is.
+    pub(super) fn readers(&self) -> Vec<(String, u64)> {
+        let inner = self.inner();
+        let places = inner.cursors.iter();
+        places
+            .filter_map(|(name, cursor)| Some((name.clone(), cursor.now?)))
+            .collect()
+    }
+
+    /// Where readers stand that is not written down, `None` for those that left.
+    pub(super) fn moves(&self) -> Vec<(String, Option<u64>)> {
         let inner = self.inner();
         let moved = inner
             .cursors
             .iter()
-            .filter(|(_, cursor)| cursor.kept != Some(cursor.now));
+            .filter(|(_, cursor)| cursor.kept != cursor.now);
         moved
             .map(|(name, cursor)| (name.clone(), cursor.now))
             .collect()
     }
 
     /// These were written down.
-    pub(super) fn kept(&self, moves: &[(String, u64)]) {
+    pub(super) fn kept(&self, moves: &[(String, Option<u64>)]) {
         let mut inner = self.inner();
         for (name, id) in moves {
             if let Some(cursor) = inner.cursors.get_mut(name) {
-                cursor.kept = Some(*id);
+                cursor.kept = *id;
             }
         }
+        inner
+            .cursors
+            .retain(|_, cursor| cursor.now.or(cursor.kept).is_some());
     }
 
     /// Up to where every reader has had the events; 0 as long as none is known, for the first may come yet.
@@ -164,7 +180,7 @@ impl Tail {
         inner
             .cursors
             .values()
-            .map(|cursor| cursor.now)
+            .filter_map(|cursor| cursor.now)
             .min()
             .unwrap_or(0)
     }
@@ -245,10 +261,27 @@ mod tests {
         tail.advance("bus", 8);
         tail.kept(&moves);
 
-        assert_eq!(moves, [("bus".to_owned(), 7), ("late".to_owned(), 0)]);
-        assert_eq!(tail.moves(), [("bus".to_owned(), 8)]);
+        let at = |name: &str, place| (name.to_owned(), place);
+        assert_eq!(moves, [at("bus", Some(7)), at("late", Some(0))]);
+        assert_eq!(tail.moves(), [at("bus", Some(8))]);
         assert_eq!(tail.had_by_all(), 0);
         tail.advance("bus", 2);
         assert_eq!(tail.cursor("bus"), 8, "never down");
+    }
+
+    #[test]
+    fn a_reader_that_leaves_holds_nothing_and_its_place_is_taken_away() {
+        let tail = Tail::new(9, vec![("bus".into(), 8), ("chat".into(), 3)], 0);
+
+        tail.leave("chat");
+
+        assert_eq!(tail.had_by_all(), 8);
+        assert_eq!(tail.readers(), [("bus".to_owned(), 8)]);
+        let moves = tail.moves();
+        assert_eq!(moves, [("chat".to_owned(), None)]);
+        tail.kept(&moves);
+        assert_eq!(tail.moves(), []);
+        tail.advance("chat", 2);
+        assert_eq!(tail.cursor("chat"), 2, "it begins anew");
     }
 }

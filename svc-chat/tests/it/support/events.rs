@@ -107,6 +107,18 @@ impl Journal for AuthEvents {
         Ok(())
     }
 
+    async fn readers(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        let all = self.cursors.borrow().clone();
+        Ok(all.into_iter().collect())
+    }
+
+    async fn leave(&self, reader: &str) -> Result<(), JournalError> {
+        self.cursors.send_modify(|all| {
+            all.remove(reader);
+        });
+        Ok(())
+    }
+
     fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
     }

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,8 +19,13 @@ use super::soon;
 
 /// A hall, however many processes it is made of.
 pub trait Hall {
-    /// Where browsers and apps go: REST, live, gRPC, grpc-web.
+    /// Where browsers and apps go: REST, live, gRPC, grpc-web. Of several gateways the next one with every question.
     fn http(&self) -> SocketAddr;
+
+    /// How soon a change of somebody's rights holds everywhere. In one process it does when the change is answered.
+    fn rights_take(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// `guildhall serve` with a data folder of its own, on free ports. Dropping it kills it.

@@ -1,6 +1,6 @@
 //! Somebody who uses a hall as an app would: REST with a bearer token.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -90,6 +90,19 @@ impl Person {
         } else {
             Err((status.as_u16(), body))
         }
+    }
+
+    /// Reads until it is refused, at most for so long; returns the last answer.
+    pub async fn refused_within(&self, time: Duration, path: &str) -> Result<Value, Refused> {
+        let mut answer = self.try_call(Method::GET, path, None).await;
+        let again = async {
+            while answer.is_ok() {
+                answer = self.try_call(Method::GET, path, None).await;
+            }
+        };
+        // The last answer tells which it was.
+        let _in_time = tokio::time::timeout(time, again).await;
+        answer
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
