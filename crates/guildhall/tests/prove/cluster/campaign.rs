@@ -16,7 +16,7 @@ use crate::{
 const CALLERS: usize = 8;
 const READERS: usize = 4;
 /// How long each caller rests between two calls: it is about what breaks, not about how much a small machine can do.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(150);
 /// How much a load has done before something breaks under it.
 const WARM: usize = 30;
 const WARM_PATIENCE: Duration = Duration::from_secs(30);
