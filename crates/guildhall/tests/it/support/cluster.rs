@@ -17,7 +17,6 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
-    time::timeout,
 };
 
 use super::{
@@ -28,9 +27,6 @@ use super::{
 
 /// How soon a change of rights holds in every process while they hear of each other.
 const RIGHTS_TAKE: Duration = Duration::from_secs(5);
-
-/// How long tables may take: Cassandra makes them one by one, and many tests want some at the same time.
-const TABLES_TAKE: Duration = Duration::from_secs(60);
 
 /// What a hall is made of: the roles of each process, those first that others call.
 pub type Shape = &'static [&'static str];
@@ -67,9 +63,8 @@ impl Shared {
         };
         let mut migrate = shared.command("all");
         migrate.arg("migrate");
-        let migrated = timeout(TABLES_TAKE, migrate.output()).await;
-        let migrated = migrated.expect("tables in time").expect("it runs");
-        assert!(migrated.status.success(), "{migrated:?}");
+        let (migrated, told, wrong) = outcome(migrate).await;
+        assert!(migrated.success(), "{told} {wrong}");
         let mut certs = guildhall();
         certs.arg("certs").arg(shared.certificates());
         let (made, told, wrong) = outcome(certs).await;
