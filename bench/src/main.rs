@@ -2,16 +2,19 @@
 //!
 //! Every measurement starts the release server itself, on a free port and a temporary folder, and runs in the same minutes as its
 //! limit program: contenders take turns, round after round, so that a slow spell of the machine hits both. What is printed is the
-//! median of the rounds, their spread, and the ratio. Nothing here asserts: numbers are read by people.
+//! median of the rounds, their spread, and the ratio. Nothing here asserts: numbers are read by people. The engines of a big
+//! installation are measured in this process, on servers that stand already.
 //!
-//! In reading order: `hall` starts a server, `people` signs in, `report` counts and prints; then one file per measurement, and
-//! `limit` with the programs that do nothing but the unavoidable.
+//! In reading order: `hall` starts a server, `people` signs in, `servers` are those that stand already, `report` counts and prints;
+//! then one file per measurement, and `limit` and `bare` with the programs that do nothing but the unavoidable.
 #![expect(clippy::print_stdout, reason = "it prints a report")]
 #![expect(
     clippy::disallowed_methods,
     reason = "it measures with the machine's clock and spawns its load"
 )]
 
+mod bare;
+mod bell;
 mod fanout;
 mod hall;
 mod limit;
@@ -19,7 +22,9 @@ mod opening;
 mod people;
 mod posts;
 mod report;
+mod servers;
 mod sockets;
+mod timelines;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -45,6 +50,8 @@ struct Command {
     /// How many senders post at once; may be given several times.
     #[arg(long, default_values_t = [1, 16, 64, 256])]
     senders: Vec<usize>,
+    #[command(flatten)]
+    servers: servers::Servers,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -59,7 +66,11 @@ enum What {
     Sockets,
     /// From start to the first answer with 100,000 messages, idle memory, `start` and the newest 50 messages.
     Opening,
-    /// All of them.
+    /// Appends and newest pages in ScyllaDB or Cassandra, beside the driver alone. Needs `--cql-nodes`.
+    Timelines,
+    /// From telling to hearing over NATS, beside JetStream alone. Needs `--nats-url`.
+    Bus,
+    /// All of them; those that need servers where these are named.
     All,
 }
 
@@ -92,6 +103,18 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(What::Opening) {
         opening::run(&command.server, command.rounds).await?;
+    }
+    let servers = &command.servers;
+    let time = Duration::from_secs(command.seconds);
+    if what == What::Timelines || wanted(What::Timelines) && servers.has_cql() {
+        anyhow::ensure!(
+            servers.has_cql(),
+            "no server is named: --cql-nodes, or CQL_NODES from target/infra/env"
+        );
+        timelines::run(servers, command.rounds, time).await?;
+    }
+    if what == What::Bus || wanted(What::Bus) && servers.has_nats() {
+        bell::run(servers, command.rounds, time).await?;
     }
     Ok(())
 }

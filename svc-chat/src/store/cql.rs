@@ -3,7 +3,7 @@
 //! In reading order: `schema` is what is in the tables; `row` what a row stands for; `plan` judges what people want of a channel,
 //! `attempt` is a batch of it, and `commit` makes it; `end` finds the end of a log, opens its next bucket and finishes what is half done; `keys` and `desk` are what is
 //! kept in memory, `flight` shares reads; `view` are the questions; `tell` tells what `teller` keeps, `sweep` finds what was not told, and `again` tells
-//! once more what the bus forgot. `session`, `statements` and `database`
+//! once more what the bus forgot. `session`, `statements`, `database` and `marks`
 //! are how the servers are asked, `migrate`, `inspect` and `measure` are for operators, `failure` is what can go wrong, and `fault` what a proof can make go wrong.
 //!
 //! A channel's log stands in buckets of 8,192 messages, a partition each. The newest one holds the head, which only a batch moves that
@@ -41,6 +41,7 @@ mod fault;
 mod flight;
 mod inspect;
 mod keys;
+mod marks;
 mod measure;
 mod migrate;
 mod plan;

@@ -35,7 +35,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(8);
 /// How long to wait before the next try after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often a read mark is tried.
+/// How often read marks are tried.
 const MARK_TRIES: u32 = 3;
 
 /// Somebody who waits.
@@ -328,20 +328,13 @@ impl Core {
     /// What belongs to a batch and stands elsewhere.
     async fn settle(&self, channel: ChannelId, marks: &BTreeMap<UserId, (Seq, Time)>) -> Asked<()> {
         self.mark_dirty(channel).await?;
-        let writes = marks.iter().map(async |(user, (seq, at))| {
-            let mut tries = 1;
-            loop {
-                match self
-                    .database
-                    .put_mark(channel, *user, *seq, Some(*at))
-                    .await
-                {
-                    Err(failure) if tries < MARK_TRIES && failure.passes() => tries += 1,
-                    done => return done,
-                }
+        let mut tries = 1;
+        loop {
+            match self.database.put_marks(channel, marks).await {
+                Err(failure) if tries < MARK_TRIES && failure.passes() => tries += 1,
+                done => return done,
             }
-        });
-        try_join_all(writes).await.map(drop)
+        }
     }
 }
 

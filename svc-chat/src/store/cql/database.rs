@@ -16,12 +16,12 @@ use uuid::Uuid;
 
 use super::{
     failure::Failure,
-    row::{Change, ChangeRow, HeadRow, MessageRow, Tip, bucket_of, int, number, unless_absent},
+    row::{Change, ChangeRow, HeadRow, MessageRow, NewestRow, Tip, bucket_of, int, number},
     session::Profiles,
     shard,
     statements::Statements,
 };
-use crate::model::{Mark, Message, MessageId, Rev, Seq};
+use crate::model::{Message, MessageId, Rev, Seq};
 
 pub(super) type Asked<T> = Result<T, Failure>;
 
@@ -103,6 +103,26 @@ impl Database {
             .rev()
             .map(|row| row.message(channel))
             .collect()
+    }
+
+    /// The newest messages of a bucket, the newest first, with what the bucket says of itself at the same moment: a batch writes both
+    /// or neither. `None` where it has no messages.
+    pub(super) async fn newest(
+        &self,
+        channel: ChannelId,
+        bucket: u32,
+        limit: usize,
+    ) -> Asked<Option<(Tip, Vec<Message>)>> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let asked = (channel.uuid(), int(bucket), limit);
+        let rows: Vec<NewestRow> = self.all(&self.statements.newest, asked).await?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let tip = Tip::of(bucket, first.head())?;
+        let tip = tip.ok_or(Failure::Damaged("a bucket with messages has no head"))?;
+        let messages = rows.into_iter().map(|row| row.message(channel));
+        Ok(Some((tip, messages.collect::<Asked<_>>()?)))
     }
 
     /// The latest time at which a message or any before it was posted.
@@ -230,58 +250,6 @@ impl Database {
         Ok(())
     }
 
-    /// A user's read mark as it is written down.
-    pub(super) async fn mark(&self, channel: ChannelId, user: UserId) -> Asked<Mark> {
-        let asked = (channel.uuid(), &user.bytes()[..]);
-        let row: Option<(Option<i64>, Option<i64>)> =
-            self.one(&self.statements.mark, asked).await?;
-        let Some((Some(seq), read_at)) = row else {
-            return Ok(Mark::default());
-        };
-        Ok(Mark {
-            seq: Seq(number(seq)?),
-            read_at: read_at.map(Time::from_micros),
-        })
-    }
-
-    /// Writes a read mark. A lower one never wins over a higher one; `at` is when its user moved it, where they did.
-    pub(super) async fn put_mark(
-        &self,
-        channel: ChannelId,
-        user: UserId,
-        seq: Seq,
-        at: Option<Time>,
-    ) -> Asked<()> {
-        let at = unless_absent(at.map(Time::micros));
-        let n = i64::from(seq.0);
-        let row = (n, n, at, channel.uuid(), &user.bytes()[..]);
-        self.write(&self.statements.put_mark, row).await
-    }
-
-    /// Read marks of a channel by user id.
-    pub(super) async fn readers(
-        &self,
-        channel: ChannelId,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Asked<Vec<(UserId, Seq)>> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        // Before every id stands one that lacks its last byte.
-        let after = after.as_ref().map_or(&[0; 15][..], |user| user.bytes());
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let asked = (channel.uuid(), after, limit);
-        let rows: Vec<(Vec<u8>, i64)> = self.all(&self.statements.readers, asked).await?;
-        let reader = |(user, seq): (Vec<u8>, i64)| {
-            let id = user
-                .try_into()
-                .map_err(|_| Failure::Damaged("a reader's id is no id"))?;
-            Ok((UserId::from_bytes(id), Seq(number(seq)?)))
-        };
-        rows.into_iter().map(reader).collect()
-    }
-
     /// Says that a channel changes in a minute.
     pub(super) async fn put_dirty(&self, channel: ChannelId, minute: i32) -> Asked<()> {
         let row = (shard::of_channel(channel), minute, channel.uuid());
@@ -342,12 +310,16 @@ impl Database {
         }
     }
 
-    async fn write(&self, statement: &PreparedStatement, row: impl SerializeRow) -> Asked<()> {
+    pub(super) async fn write(
+        &self,
+        statement: &PreparedStatement,
+        row: impl SerializeRow,
+    ) -> Asked<()> {
         self.session.execute_unpaged(statement, row).await?;
         Ok(())
     }
 
-    async fn one<R>(
+    pub(super) async fn one<R>(
         &self,
         statement: &PreparedStatement,
         asked: impl SerializeRow,
@@ -360,7 +332,11 @@ impl Database {
         rows.maybe_first_row::<R>().map_err(Failure::answer)
     }
 
-    async fn all<R>(&self, statement: &PreparedStatement, asked: impl SerializeRow) -> Asked<Vec<R>>
+    pub(super) async fn all<R>(
+        &self,
+        statement: &PreparedStatement,
+        asked: impl SerializeRow,
+    ) -> Asked<Vec<R>>
     where
         R: for<'a> DeserializeRow<'a, 'a>,
     {

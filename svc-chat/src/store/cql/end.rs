@@ -58,10 +58,7 @@ impl Core {
                 self.database.head(channel, bucket).await
             }
         };
-        let hint = match self.buckets.get(&channel) {
-            Some(bucket) => bucket,
-            None => self.database.hint(channel).await?,
-        };
+        let hint = self.remembered_bucket(channel).await?;
         let Some(mut tip) = look(hint).await? else {
             if hint == 0 {
                 return Ok(Tip::EMPTY);
@@ -74,10 +71,22 @@ impl Core {
                 None => break,
             }
         }
-        if self.buckets.get(&channel) != Some(tip.bucket) {
-            self.buckets.insert(channel, tip.bucket);
-        }
+        self.remember_bucket(channel, tip.bucket);
         Ok(tip)
+    }
+
+    /// The newest bucket as far as is known here, or an earlier one.
+    pub(super) async fn remembered_bucket(&self, channel: ChannelId) -> Asked<u32> {
+        match self.buckets.get(&channel) {
+            Some(bucket) => Ok(bucket),
+            None => self.database.hint(channel).await,
+        }
+    }
+
+    pub(super) fn remember_bucket(&self, channel: ChannelId, bucket: u32) {
+        if self.buckets.get(&channel) != Some(bucket) {
+            self.buckets.insert(channel, bucket);
+        }
     }
 
     /// Does to the messages what the changes above `applied` say, in the order of revs, and then says so. Anybody may, also several

@@ -142,6 +142,52 @@ impl MessageRow {
     }
 }
 
+/// A message with what its bucket says of itself.
+#[derive(Debug, DeserializeRow)]
+pub(super) struct NewestRow {
+    head_seq: Option<i64>,
+    head_rev: Option<i64>,
+    applied_rev: Option<i64>,
+    first_rev: Option<i64>,
+    head_at: Option<i64>,
+    closed: Option<bool>,
+    n: i64,
+    rev: i64,
+    author_id: Uuid,
+    key: String,
+    body: String,
+    posted_at: i64,
+    edited_at: Option<i64>,
+    deleted_at: Option<i64>,
+}
+
+impl NewestRow {
+    pub(super) const fn head(&self) -> HeadRow {
+        HeadRow {
+            head_seq: self.head_seq,
+            head_rev: self.head_rev,
+            applied_rev: self.applied_rev,
+            first_rev: self.first_rev,
+            head_at: self.head_at,
+            closed: self.closed,
+        }
+    }
+
+    pub(super) fn message(self, channel: ChannelId) -> Result<Message, Failure> {
+        let row = MessageRow {
+            n: self.n,
+            rev: self.rev,
+            author_id: self.author_id,
+            key: self.key,
+            body: self.body,
+            posted_at: self.posted_at,
+            edited_at: self.edited_at,
+            deleted_at: self.deleted_at,
+        };
+        row.message(channel)
+    }
+}
+
 /// What was done in a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {

@@ -60,6 +60,7 @@ pub(super) struct Statements {
 
     // Messages and changes.
     pub(super) message: PreparedStatement,
+    pub(super) newest: PreparedStatement,
     pub(super) page: PreparedStatement,
     pub(super) latest_page: PreparedStatement,
     pub(super) posted_at: PreparedStatement,
@@ -131,6 +132,7 @@ pub(super) async fn prepare(
         applied: claiming("UPDATE message SET applied_rev = ? WHERE channel_id = ? AND bucket = ? IF applied_rev = ?").await?,
 
         message: reading(messages!("n = ?")).await?,
+        newest: reading("SELECT head_seq, head_rev, applied_rev, first_rev, head_at, closed, n, rev, author_id, key, body, posted_at, edited_at, deleted_at FROM message WHERE channel_id = ? AND bucket = ? AND kind = 0 LIMIT ?").await?,
         page: reading(messages!("n > ? AND n <= ?")).await?,
         latest_page: reading_latest(messages!("n > ? AND n <= ?")).await?,
         posted_at: reading("SELECT posted_at, latest_at FROM message WHERE channel_id = ? AND bucket = ? AND kind = 0 AND n = ?").await?,

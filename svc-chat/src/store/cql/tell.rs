@@ -20,6 +20,8 @@ use crate::{event, model::Rev};
 /// How long to wait after a failure, doubled up to [`PATIENCE`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often is written down how far a channel was told. What is not is told once more, if the process dies.
+const WRITE_EVERY: Duration = Duration::from_millis(200);
 
 impl Core {
     /// Looks up how far a channel was told, before the first batch of ours.
@@ -179,6 +181,11 @@ impl Core {
                 return teller.written_in_vain(channel);
             }
             teller.written(channel, told);
+            // The more is told, the more is written down at once.
+            tokio::select! {
+                () = self.tasks.stopping() => {}
+                () = tokio::time::sleep(WRITE_EVERY) => {}
+            }
         }
     }
 

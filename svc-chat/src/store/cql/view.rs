@@ -62,6 +62,11 @@ impl Core {
 
     /// Messages are numbered without gaps, so the head and the place say which numbers stand on a page.
     async fn page_of(&self, channel: ChannelId, place: Place, limit: usize) -> Asked<History> {
+        if place == Place::Newest
+            && let Some(page) = self.newest_page(channel, limit).await?
+        {
+            return Ok(page);
+        }
         let head = self.newest(channel).await?.seen();
         let span = match place {
             Place::Newest => Span::below(None, limit, head.seq),
@@ -79,6 +84,33 @@ impl Core {
             has_newer: span.through < head.seq,
             head,
         })
+    }
+
+    /// The newest page by one question, where all of it stands in the newest bucket; else, and where a message is missing, `None`.
+    async fn newest_page(&self, channel: ChannelId, limit: usize) -> Asked<Option<History>> {
+        let bucket = self.remembered_bucket(channel).await?;
+        let found = self.database.newest(channel, bucket, limit.max(1)).await?;
+        let Some((mut tip, mut messages)) = found else {
+            return Ok(None);
+        };
+        if self.faults.shows_pending() {
+            tip.applied = tip.head.rev;
+        }
+        let head = tip.seen();
+        let span = Span::below(None, limit, head.seq);
+        messages.retain(|message| message.id.seq > span.after);
+        messages.reverse();
+        let is_whole = messages.len() == (span.through.0 - span.after.0) as usize;
+        if tip.is_closed || !is_whole {
+            return Ok(None);
+        }
+        self.remember_bucket(channel, bucket);
+        Ok(Some(History {
+            messages,
+            has_older: span.after > Seq(0),
+            has_newer: false,
+            head,
+        }))
     }
 
     /// The messages of a span, bucket by bucket.

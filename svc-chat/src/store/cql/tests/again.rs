@@ -6,12 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use guildhall_kernel::{Clock as _, SystemClock};
 use guildhall_mesh::{
     Bus, LocalBus, Note,
     bus::{BusError, Listener, Overheard},
 };
-use prost::bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{super::CqlTimeline, bench, channel, draft, user, words};
