@@ -14,8 +14,8 @@ them find it by itself. docs/operate.md tells more, also what to do without this
   --bind ADDRESS   where they listen, 127.0.0.1 by itself. NATS and Cassandra ask nobody who they are
   --nodes 3        three Cassandra nodes, at 127.0.0.1 to 127.0.0.3, one by itself
 
-They live in target/infra; GUILDHALL_INFRA names another folder. ./dev test and ./dev prove use them if they are up, else start
-some of their own and forget them at the end.
+They live in target/infra; GUILDHALL_INFRA names another folder. ./dev test uses them if they are up, else starts some of its own
+and forgets them at the end. ./dev prove breaks servers, and starts its own always.
 END_OF_HELP
 }
 word_infra() {

@@ -21,6 +21,7 @@ from folder import Folder
 from process import UNREADY, Missing
 
 ROOT = Path(__file__).resolve().parents[2]
+NAMES = [nats.NAME, postgres.NAME, "cassandra"]
 
 
 def main():
@@ -45,12 +46,21 @@ def arguments():
     word = words.add_parser("up", help="start what does not run yet")
     word.add_argument("--bind", type=address, help="the address to listen at; anybody who reaches it may use the servers (127.0.0.1)")
     word.add_argument("--nodes", type=int, choices=[1, 3], help="how many Cassandra nodes (1)")
+    word.add_argument("--only", type=names, default=NAMES, help=f"some of {','.join(NAMES)} (all)")
     words.add_parser("status", help="say what runs; 0 if everything is ready, else 1")
     word = words.add_parser("down", help="stop everything")
     word.add_argument("--wipe", action="store_true", help="and forget all data")
     words.add_parser("fetch", help="fetch what is missing, without starting anything")
     words.add_parser("self-test", help="look at what needs no server")
     return parser
+
+
+def names(text):
+    """Names of servers, with commas between them."""
+    wanted = text.split(",")
+    if unknown := [name for name in wanted if name not in NAMES]:
+        raise argparse.ArgumentTypeError(f"no server is called {unknown[0]}")
+    return wanted
 
 
 def address(text):
@@ -73,15 +83,16 @@ def up(folder, wanted):
         settings = folder.agree(wanted.bind, wanted.nodes)
         if not settings["bind"].startswith("127."):
             say(f"NATS and Cassandra ask nobody who they are: whoever reaches {settings['bind']} may use them")
-        one, other, nodes = servers(folder, settings)
-        for server in [one, other, *nodes]:
+        groups = zip(NAMES, grouped(servers(folder, settings)))
+        groups = [group for name, group in groups if name in wanted.only]
+        for server in sum(groups, []):
             if server.process.pid() is None:
                 server.prepare()
         # Before anything starts: whoever comes after a crash has to find it.
         folder.keep(settings)
         # Side by side, but node after node.
         with ThreadPoolExecutor(3) as pool:
-            answers = pool.map(start, [[one], [other], nodes])
+            answers = pool.map(start, groups)
         known = {}
         for answer in answers:
             known |= answer
@@ -178,9 +189,14 @@ def servers(folder, settings):
     return nats.Nats(folder, settings), postgres.Postgres(folder, settings), nodes
 
 
-def flat(three):
+def grouped(three):
+    """Each with those that start after it, in the order of NAMES."""
     one, other, nodes = three
-    return [one, other, *nodes]
+    return [[one], [other], nodes]
+
+
+def flat(three):
+    return sum(grouped(three), [])
 
 
 def say(line):

@@ -13,6 +13,8 @@ use tracing::{error, info};
 
 use crate::{bus::Note, tasks::Tasks};
 
+#[cfg(feature = "sabotage")]
+mod fault;
 mod relay;
 
 pub use relay::relay;

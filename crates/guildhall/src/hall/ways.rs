@@ -24,6 +24,7 @@ pub(super) struct Ways {
     ids: Arc<dyn Ids>,
     tasks: Tasks,
     servers: Vec<(Role, Guarded)>,
+    remote: Vec<((Role, Role), Link)>,
 }
 
 impl Ways {
@@ -47,6 +48,7 @@ impl Ways {
             ids: ids.clone(),
             tasks: tasks.clone(),
             servers: Vec::new(),
+            remote: Vec::new(),
         })
     }
 
@@ -64,6 +66,10 @@ impl Ways {
         if let Some((_, server)) = self.servers.iter().find(|(role, _)| *role == to) {
             return Ok(Link::local(from.name(), server.clone()));
         }
+        // One set of connections, however often the way is asked for.
+        if let Some((_, link)) = self.remote.iter().find(|(way, _)| *way == (from, to)) {
+            return Ok(link.clone());
+        }
         let Some(identity) = self.identity.clone() else {
             let key = format!("links.{}", to.name());
             let wrong = format!("{} calls {}, which is not here", from.name(), to.name());
@@ -76,7 +82,9 @@ impl Ways {
             ids: self.ids.clone(),
             tasks: self.tasks.clone(),
         };
-        Link::remote(from.name(), to.name(), &self.settings, parts)
+        let link = Link::remote(from.name(), to.name(), &self.settings, parts)?;
+        self.remote.push(((from, to), link.clone()));
+        Ok(link)
     }
 
     /// Lets other processes call the services of this one, until `tasks` stop. Returns where, if the settings say so.

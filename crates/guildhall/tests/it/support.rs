@@ -14,7 +14,7 @@ pub use person::Person;
 use std::time::Duration;
 
 /// How long anything may take before its test fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something at most [`PATIENCE`].
 pub async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {

@@ -47,12 +47,12 @@ async fn bad_clients_are_cut_and_good_ones_are_served() -> anyhow::Result<()> {
     let mut server = Server::new()?;
     server.start().await?;
     let pid = server.pid().context("it runs")?;
-    let good = Person::register(&server.address(), "good").await?;
+    let good = Person::register(&server.doors(), "good").await?;
     let channel = good.channel_with(&[]).await?;
     // Streams are counted by person: more of these than one may have.
-    let bad = Person::register(&server.address(), "bad").await?;
+    let bad = Person::register(&server.doors(), "bad").await?;
     let hall = Hall {
-        address: server.address().get(),
+        address: server.doors().get(0),
         token: bad.token.clone(),
         channel: bad.channel_with(&[]).await?,
     };
@@ -182,7 +182,9 @@ async fn serve(
         let began = Instant::now();
         match person.call(Method::POST, &path, Some(&body)).await {
             Outcome::Done(_) => times.push(began.elapsed()),
-            other @ (Outcome::Refused(..) | Outcome::Unknown) => failed.push(format!("{other:?}")),
+            other @ (Outcome::Refused(..) | Outcome::Unknown(_)) => {
+                failed.push(format!("{other:?}"))
+            }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -80,6 +80,7 @@ pub(crate) fn compare(stored: &[Seen], seq: u64, rev: u64, records: &[Record]) -
         wrong.push("two messages carry one rev".into());
     }
     for record in records {
+        wrong.extend(record.wrong.iter().cloned());
         judge_record(record, &by_id, &mut wrong);
     }
     wrong

@@ -45,13 +45,20 @@ impl Reader {
             let (view, ending) = (view.clone(), ending.clone());
             async move {
                 while !ending.load(Ordering::SeqCst) {
-                    // A cut connection is what this is about: come back and go on.
-                    let _ = read(&person, &channel, &view, &ending).await;
+                    // A cut connection is what this is about: come back and go on, by another gateway if there is one.
+                    if read(&person, &channel, &view, &ending).await.is_err() {
+                        person.move_on();
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         });
         Self { view, ending, task }
+    }
+
+    /// The last change that it has seen.
+    pub(crate) fn seen(&self) -> u64 {
+        self.view.lock().expect("no reader panics").seen
     }
 
     /// Waits until the reader has come as far as `rev`, at most half a minute; returns what it holds.
@@ -68,6 +75,9 @@ impl Reader {
     }
 }
 
+/// How long a gateway may take for its first words. After them it is silent for two and a half heartbeats at most.
+const FIRST: Duration = Duration::from_secs(5);
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn read(
@@ -76,7 +86,9 @@ async fn read(
     view: &Mutex<View>,
     ending: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let (mut socket, _) = tokio_tungstenite::connect_async(person.live_url()).await?;
+    let connected = tokio_tungstenite::connect_async(person.live_url());
+    let (mut socket, _) = tokio::time::timeout(FIRST, connected).await??;
+    let mut silence = FIRST;
     let (seen, epoch) = {
         let view = view.lock().expect("no reader panics");
         (view.seen, view.epoch.clone())
@@ -87,8 +99,10 @@ async fn read(
     }});
     socket.send(Message::text(hello.to_string())).await?;
     while !ending.load(Ordering::SeqCst) {
-        let frame = next(&mut socket).await?;
+        let frame = next(&mut socket, silence).await?;
         if let Some(ready) = frame.get("ready") {
+            let beat = ready["heartbeatMs"].as_u64().unwrap_or(25_000);
+            silence = Duration::from_millis(beat * 5 / 2);
             let epoch = ready["epoch"].as_str().unwrap_or_default();
             view.lock().expect("no reader panics").epoch = epoch.to_owned();
         } else if frame.get("reset").is_some() {
@@ -109,9 +123,9 @@ async fn read(
     Ok(())
 }
 
-async fn next(socket: &mut Socket) -> anyhow::Result<Value> {
+async fn next(socket: &mut Socket, silence: Duration) -> anyhow::Result<Value> {
     loop {
-        let frame = tokio::time::timeout(Duration::from_secs(60), socket.next()).await?;
+        let frame = tokio::time::timeout(silence, socket.next()).await?;
         match frame.context("closed")?? {
             Message::Text(text) => return Ok(serde_json::from_str(&text)?),
             Message::Close(_) => anyhow::bail!("closed"),

@@ -45,4 +45,6 @@ pub(crate) struct Record {
     pub(crate) maybe_text: BTreeMap<String, Vec<String>>,
     /// Messages that a deletion without an answer may have emptied.
     pub(crate) maybe_deleted: Vec<String>,
+    /// What the caller saw itself that may never be.
+    pub(crate) wrong: Vec<String>,
 }

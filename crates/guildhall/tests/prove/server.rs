@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, RwLock},
     time::Duration,
 };
 
@@ -14,6 +13,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::doors::Doors;
+
 /// How long a start may take before it counts as a failure; a hall is to be back within 3 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,18 +24,7 @@ pub(crate) struct Server {
     fault: Option<&'static str>,
     folder: TempDir,
     child: Option<Child>,
-    address: Address,
-}
-
-/// Where the hall is now; moves with every start.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Address(Arc<RwLock<String>>);
-
-impl Address {
-    /// "127.0.0.1:8080"
-    pub(crate) fn get(&self) -> String {
-        self.0.read().expect("no writer panics").clone()
-    }
+    doors: Doors,
 }
 
 impl Server {
@@ -57,7 +47,7 @@ impl Server {
             fault,
             folder,
             child: None,
-            address: Address::default(),
+            doors: Doors::default(),
         })
     }
 
@@ -67,8 +57,8 @@ impl Server {
     }
 
     /// Where it can be reached; stays true over restarts.
-    pub(crate) fn address(&self) -> Address {
-        self.address.clone()
+    pub(crate) fn doors(&self) -> Doors {
+        self.doors.clone()
     }
 
     /// The process id, while it runs.
@@ -107,7 +97,7 @@ impl Server {
         let ready = tokio::time::timeout(PATIENCE, ready(out))
             .await
             .context("not ready in time")??;
-        *self.address.0.write().expect("no reader panics") = ready;
+        self.doors.set(vec![ready]);
         self.child = Some(child);
         Ok(())
     }

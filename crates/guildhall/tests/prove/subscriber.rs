@@ -62,15 +62,15 @@ async fn a_subscriber_that_begins_at_the_newest_event_is_found_out() -> anyhow::
 /// Kills a server `kills` times while people come in, or until one of them was not heard of.
 async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verdict> {
     server.start().await?;
-    let address = server.address();
-    let owner = Person::register(&address, "owner").await?;
+    let doors = server.doors();
+    let owner = Person::register(&doors, "owner").await?;
     let names = (0..PEOPLE).map(|n| format!("person{n}"));
-    let people = try_join_all(names.map(|name| {
-        let address = address.clone();
-        async move { Person::register(&address, &name).await }
-    }))
-    .await?;
-    let (space, channels) = furnish(&owner, &people).await?;
+    let people = names.map(|name| {
+        let doors = doors.clone();
+        async move { Person::register(&doors, &name).await }
+    });
+    let people = try_join_all(people).await?;
+    let (space, channels) = furnish(&owner, &people, "proof", CHANNELS).await?;
     let members = format!("/spaces/{space}/members");
 
     let mut random = seed::random(2_000);
@@ -106,15 +106,20 @@ async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verdict> {
 }
 
 /// Makes a space with everybody and some channels in it; returns the ids.
-async fn furnish(owner: &Person, people: &[Person]) -> anyhow::Result<(String, Vec<String>)> {
+pub(crate) async fn furnish(
+    owner: &Person,
+    people: &[Person],
+    name: &str,
+    count: usize,
+) -> anyhow::Result<(String, Vec<String>)> {
     let text = |answer: &Value, pointer: &str| {
         let id = answer.pointer(pointer).and_then(Value::as_str);
         id.map(str::to_owned).with_context(|| pointer.to_owned())
     };
-    let mut channels = vec![owner.channel_with(people).await?];
+    let mut channels = vec![owner.channel_for(name, people).await?];
     let shown = owner.get(&format!("/channels/{}", channels[0])).await?;
     let space = text(&shown, "/channel/spaceId")?;
-    for n in 1..CHANNELS {
+    for n in 1..count {
         let new = json!({"name": format!("log {n}"), "key": format!("channel {n}")});
         let path = format!("/spaces/{space}/channels");
         channels.push(text(&owner.create(&path, &new).await?, "/channel/id")?);
@@ -122,12 +127,12 @@ async fn furnish(owner: &Person, people: &[Person]) -> anyhow::Result<(String, V
     Ok((space, channels))
 }
 
-async fn leave(owner: &Person, members: &str, person: &Person) -> anyhow::Result<()> {
+pub(crate) async fn leave(owner: &Person, members: &str, person: &Person) -> anyhow::Result<()> {
     let path = format!("{members}/{}", person.id);
     match owner.until_known(Method::DELETE, &path, None).await? {
         Outcome::Done(_) | Outcome::Refused(StatusCode::NOT_FOUND, _) => Ok(()),
         Outcome::Refused(status, problem) => bail!("DELETE {path}: {status} {problem}"),
-        Outcome::Unknown => bail!("DELETE {path} is not answered"),
+        Outcome::Unknown(_) => bail!("DELETE {path} is not answered"),
     }
 }
 
@@ -164,7 +169,7 @@ async fn come_in<'p>(
 
 /// Whom of those who came chat did not hear of in time: in some channel what was said before, `said` messages, does not count as read
 /// by them.
-async fn unheard(
+pub(crate) async fn unheard(
     owner: &Person,
     channels: &[String],
     said: usize,

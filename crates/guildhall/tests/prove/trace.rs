@@ -60,7 +60,7 @@ struct Seen {
 async fn run(mut server: Server) -> anyhow::Result<Seen> {
     let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
     server.start().await?;
-    let author = Person::register(&server.address(), "author").await?;
+    let author = Person::register(&server.doors(), "author").await?;
     let channel = author.channel_with(&[]).await?;
     let path = format!("/channels/{channel}/messages");
 
@@ -70,7 +70,7 @@ async fn run(mut server: Server) -> anyhow::Result<Seen> {
         let body = json!({"text": "to be kept", "key": format!("post-{n}")});
         match author.call(Method::POST, &path, Some(&body)).await {
             Outcome::Done(_) => {}
-            other @ (Outcome::Refused(..) | Outcome::Unknown) => bail!("post {n}: {other:?}"),
+            other @ (Outcome::Refused(..) | Outcome::Unknown(_)) => bail!("post {n}: {other:?}"),
         }
     }
     let tracer_id = tracer.id().and_then(|id| id.try_into().ok());

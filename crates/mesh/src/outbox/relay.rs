@@ -100,6 +100,9 @@ impl Relay {
             forgot = forgot || !self.remembers_the_last().await?;
             self.again = self.left_behind().await?;
         }
+        // A proof takes this guard away, to see itself go red.
+        #[cfg(feature = "sabotage")]
+        let forgot = forgot && !super::fault::leaves_forgotten();
         if forgot {
             let leaving = self.again.take().map(|again| again.leaving);
             self.begin_again(0, leaving.unwrap_or_default()).await?;

@@ -3,7 +3,7 @@
 //! What was told is written down in `told`, which moves only when the bus has acknowledged everything up to there. So whoever takes
 //! a channel over knows what is still to be told, and tells that first, from the change rows.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use guildhall_kernel::ChannelId;
 use guildhall_mesh::Note;
@@ -19,7 +19,7 @@ use crate::{event, model::Rev};
 
 /// How long to wait after a failure, doubled up to [`PATIENCE`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often is written down how far a channel was told. What is not is told once more, if the process dies.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 
@@ -56,7 +56,7 @@ impl Core {
         }
     }
 
-    /// Tells once more what the bus forgot, before anything newer of the channel.
+    /// Tells once more what the bus forgot. What is new of the channel goes first: people wait for it.
     pub(super) async fn tell_again(self: &Arc<Self>, channel: ChannelId, after: Rev, through: Rev) {
         if let Some(teller) = &self.teller
             && teller.queue_again(channel, after, through)
@@ -149,22 +149,31 @@ impl Core {
                 teller.reached(channel, rev);
             }
             Next::Read { after, through } => {
-                for change in self.untold(channel, after, through).await? {
-                    let rev = change.message.rev;
-                    if change.what == What::Posted {
-                        let message = &change.message;
-                        let (seq, at) = (message.id.seq, message.posted_at);
-                        self.database
-                            .put_mark(channel, message.author, seq, Some(at))
-                            .await?;
-                    }
+                let changes = self.untold(channel, after, through).await?;
+                self.mark_own(channel, &changes).await?;
+                for change in changes {
                     teller.send(self.note(&change)).await?;
-                    teller.reached(channel, rev);
+                    teller.reached(channel, change.message.rev);
                 }
                 // Also where rows were gone.
                 teller.reached(channel, through);
             }
             Next::Rest { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Who posted has read as far as that: one mark for each, however often they posted.
+    async fn mark_own(&self, channel: ChannelId, changes: &[Change]) -> Asked<()> {
+        let mut last = HashMap::new();
+        for change in changes.iter().filter(|change| change.what == What::Posted) {
+            let message = &change.message;
+            last.insert(message.author, (message.id.seq, message.posted_at));
+        }
+        for (author, (seq, at)) in last {
+            self.database
+                .put_mark(channel, author, seq, Some(at))
+                .await?;
         }
         Ok(())
     }

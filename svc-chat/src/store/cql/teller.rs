@@ -17,6 +17,11 @@ const ROOM: usize = 1_024;
 const REMEMBERED: usize = 50_000;
 /// How many changes are read at once.
 const READ: u32 = 200;
+/// How many new changes go before some of those that are told once more.
+const NEW: u32 = 50;
+/// How many of those are told then.
+const OLD: u32 = 50;
+
 /// Where changes are told.
 pub(super) struct Teller {
     pub(super) bus: Arc<dyn Bus>,
@@ -34,8 +39,10 @@ struct Line {
     /// Up to where there is something to tell.
     goal: Rev,
     waiting: BTreeMap<Rev, Note>,
-    /// What is to be told once more first, because the bus forgot it: above one rev, up to another.
+    /// What is to be told once more, because the bus forgot it: above one rev, up to another.
     again: Option<(Rev, Rev)>,
+    /// How many new changes were told since then.
+    new: u32,
     /// Whether a task tells.
     is_running: bool,
     /// Whether a task writes down.
@@ -106,10 +113,13 @@ impl Teller {
         let Some(line) = lines.get_mut(&channel) else {
             return Next::Rest { write: false };
         };
-        if let Some((after, through)) = line.again {
-            let through = Rev(through.0.min(after.0.saturating_add(READ)));
+        let has_new = line.sent.is_some_and(|sent| sent < line.goal) && line.new < NEW;
+        if let (Some((after, through)), false) = (line.again, has_new) {
+            line.new = 0;
+            let through = Rev(through.0.min(after.0.saturating_add(OLD)));
             return Next::Again { after, through };
         }
+        line.new = line.new.saturating_add(1);
         let Some(sent) = line.sent else {
             return Next::LookUp;
         };
@@ -132,7 +142,7 @@ impl Teller {
         Next::Rest { write }
     }
 
-    /// Takes changes to be told once more, before anything newer; whether a task must be started.
+    /// Takes changes to be told once more; whether a task must be started.
     pub(super) fn queue_again(&self, channel: ChannelId, after: Rev, through: Rev) -> bool {
         let mut lines = self.lines();
         let line = lines.entry(channel).or_default();
@@ -190,5 +200,39 @@ impl Teller {
         if let Some(line) = self.lines().get_mut(&channel) {
             line.is_running = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guildhall_mesh::LocalBus;
+
+    use super::*;
+
+    #[test]
+    fn what_is_new_goes_before_what_the_bus_forgot_and_does_not_keep_it_back() {
+        let teller = Teller::new(Arc::new(LocalBus::new()));
+        let channel = ChannelId::from_bytes([1; 16]);
+        teller.reached(channel, Rev(1_000));
+        teller.queue(channel, Vec::new(), Rev(9_000));
+        teller.queue_again(channel, Rev(0), Rev(1_000));
+
+        let mut told = String::new();
+        for _ in 0..2 * NEW + 2 {
+            match teller.next(channel) {
+                Next::Read { after, .. } => {
+                    told.push('n');
+                    teller.reached(channel, Rev(after.0 + 1));
+                }
+                Next::Again { after, through } => {
+                    told.push('o');
+                    teller.told_again(channel, after, through);
+                }
+                Next::LookUp | Next::Send(..) | Next::Rest { .. } => told.push('?'),
+            }
+        }
+
+        let new = "n".repeat(NEW as usize);
+        assert_eq!(told, format!("{new}o{new}o"));
     }
 }

@@ -11,13 +11,12 @@ use std::{
 
 use guildhall_store::postgres::{self, Server};
 use guildhall_testkit::infra;
-use svc_chat::{config::CqlSettings, store::cql};
 use rustix::process::{Pid, Signal, kill_process};
+use svc_chat::{config::CqlSettings, store::cql};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
-    time::timeout,
 };
 
 use super::{
@@ -28,9 +27,6 @@ use super::{
 
 /// How soon a change of rights holds in every process while they hear of each other.
 const RIGHTS_TAKE: Duration = Duration::from_secs(5);
-
-/// How long tables may take: Cassandra makes them one by one, and many tests want some at the same time.
-const TABLES_TAKE: Duration = Duration::from_secs(60);
 
 /// What a hall is made of: the roles of each process, those first that others call.
 pub type Shape = &'static [&'static str];
@@ -67,9 +63,8 @@ impl Shared {
         };
         let mut migrate = shared.command("all");
         migrate.arg("migrate");
-        let migrated = timeout(TABLES_TAKE, migrate.output()).await;
-        let migrated = migrated.expect("tables in time").expect("it runs");
-        assert!(migrated.status.success(), "{migrated:?}");
+        let (migrated, told, wrong) = outcome(migrate).await;
+        assert!(migrated.success(), "{told} {wrong}");
         let mut certs = guildhall();
         certs.arg("certs").arg(shared.certificates());
         let (made, told, wrong) = outcome(certs).await;
@@ -99,7 +94,10 @@ impl Shared {
             .env("GUILDHALL_CQL__DATACENTER", &self.cql.datacenter)
             .env("GUILDHALL_CQL__KEYSPACE", &self.cql.keyspace)
             .env("GUILDHALL_CQL__REPLICATION", "1")
-            .env("GUILDHALL_NATS__SERVERS", list(std::slice::from_ref(&self.nats)))
+            .env(
+                "GUILDHALL_NATS__SERVERS",
+                list(std::slice::from_ref(&self.nats)),
+            )
             .env("GUILDHALL_NATS__NAMESPACE", &self.name)
             .env("GUILDHALL_NATS__REPLICAS", "1")
             .env("GUILDHALL_LINKS__CA_FILE", file("ca.pem"))
@@ -209,11 +207,7 @@ impl Cluster {
             let pid = member.child.id().expect("it runs").try_into();
             let pid = Pid::from_raw(pid.expect("a small number"));
             kill_process(pid.expect("it runs"), Signal::TERM).expect("it may be told");
-            ends.push(
-                soon("its end", member.child.wait())
-                    .await
-                    .expect("it ends"),
-            );
+            ends.push(soon("its end", member.child.wait()).await.expect("it ends"));
         }
         ends
     }

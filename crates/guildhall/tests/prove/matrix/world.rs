@@ -34,7 +34,7 @@ impl World {
     pub(crate) async fn on(server: &Server) -> anyhow::Result<Self> {
         // Another test may have been first.
         let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let address = server.address().get();
+        let address = server.doors().get(0);
         let http = Client::builder()
             .timeout(std::time::Duration::from_secs(20))
             .build()?;
