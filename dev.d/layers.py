@@ -25,7 +25,7 @@ OURS = {
     "svc-*": "guildhall-kernel guildhall-proto guildhall-mesh guildhall-store",
     "guildhall-gateway": "guildhall-kernel guildhall-proto guildhall-mesh guildhall-transcode",
     "guildhall-testkit": "guildhall-kernel guildhall-proto guildhall-mesh",
-    "guildhall-bench": "guildhall-kernel guildhall-proto guildhall-mesh svc-*",
+    "guildhall-bench": "guildhall-kernel guildhall-proto guildhall-mesh guildhall-store svc-*",
     "guildhall": "guildhall-kernel guildhall-proto guildhall-transcode guildhall-mesh guildhall-store guildhall-gateway svc-*",
 }
 # For tests only: any crate that depends on others of ours may use it as a dev-dependency, none otherwise.

@@ -5,8 +5,8 @@
 //! median of the rounds, their spread, and the ratio. Nothing here asserts: numbers are read by people. The engines of a big
 //! installation are measured in this process, on servers that stand already.
 //!
-//! In reading order: `hall` starts a server, `people` signs in, `servers` are those that stand already, `report` counts and prints;
-//! then one file per measurement, and `limit` and `bare` with the programs that do nothing but the unavoidable.
+//! In reading order: `hall` starts a server and `processes` many, `people` signs in, `listener` hears, `servers` are those that stand
+//! already, `report` counts and prints; then one file per measurement, and `limit` and `bare` with the programs that do nothing but the unavoidable.
 #![expect(clippy::print_stdout, reason = "it prints a report")]
 #![expect(
     clippy::disallowed_methods,
@@ -15,12 +15,16 @@
 
 mod bare;
 mod bell;
+mod cluster;
 mod fanout;
 mod hall;
+mod hop;
 mod limit;
+mod listener;
 mod opening;
 mod people;
 mod posts;
+mod processes;
 mod report;
 mod servers;
 mod sockets;
@@ -70,6 +74,10 @@ enum What {
     Timelines,
     /// From telling to hearing over NATS, beside JetStream alone. Needs `--nats-url`.
     Bus,
+    /// A call between services in one process, over plain HTTP/2, over a link with certificates.
+    Hop,
+    /// Durable posts and their delivery in a hall of six processes, beside one process. Needs PostgreSQL, CQL and NATS.
+    Cluster,
     /// All of them; those that need servers where these are named.
     All,
 }
@@ -87,13 +95,14 @@ async fn main() -> anyhow::Result<()> {
     let what = command.what.unwrap_or(What::All);
     let wanted = |one| what == one || what == What::All;
 
+    let time = Duration::from_secs(command.seconds);
+    let plan = posts::Plan {
+        rounds: command.rounds,
+        time,
+        senders: command.senders,
+    };
     if wanted(What::Posts) {
-        let posts = posts::Plan {
-            rounds: command.rounds,
-            time: Duration::from_secs(command.seconds),
-            senders: command.senders,
-        };
-        posts::run(&command.server, &posts).await?;
+        posts::run(&command.server, &plan).await?;
     }
     if wanted(What::Fanout) {
         fanout::run(&command.server, command.rounds).await?;
@@ -105,7 +114,9 @@ async fn main() -> anyhow::Result<()> {
         opening::run(&command.server, command.rounds).await?;
     }
     let servers = &command.servers;
-    let time = Duration::from_secs(command.seconds);
+    if wanted(What::Hop) {
+        hop::run(&command.server, command.rounds, time).await?;
+    }
     if what == What::Timelines || wanted(What::Timelines) && servers.has_cql() {
         anyhow::ensure!(
             servers.has_cql(),
@@ -115,6 +126,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if what == What::Bus || wanted(What::Bus) && servers.has_nats() {
         bell::run(servers, command.rounds, time).await?;
+    }
+    if wanted(What::Cluster) {
+        cluster::run(&command.server, servers, &plan).await?;
     }
     Ok(())
 }

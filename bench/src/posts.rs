@@ -10,7 +10,11 @@ use futures::future::try_join_all;
 use guildhall_proto::chat::v1::{PostMessageRequest, message_service_client::MessageServiceClient};
 use reqwest::Client;
 use serde_json::json;
-use tonic::{Request, metadata::MetadataValue, transport::Endpoint};
+use tonic::{
+    Request,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
 
 use crate::{
     hall::Hall,
@@ -19,7 +23,8 @@ use crate::{
     report::{self, Round, latencies, record},
 };
 
-const TEXT: &str = "the quick brown fox jumps over the lazy dog";
+/// What a post says.
+pub(crate) const TEXT: &str = "the quick brown fox jumps over the lazy dog";
 
 /// How much is measured.
 #[derive(Debug)]
@@ -47,9 +52,10 @@ pub(crate) async fn run(server: &Path, plan: &Plan) -> anyhow::Result<()> {
         let http = Client::new();
         let person = Person::register(&http, &hall.http, "sender").await?;
         let channel = person.channel_with(&[]).await?;
+        let doors = [hall.http.clone()];
         let (mut by_grpc, mut by_rest, mut at_best) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..plan.rounds {
-            by_grpc.push(grpc(&hall, &person, &channel, senders, time, round).await?);
+            by_grpc.push(grpc(&doors, &person, &channel, senders, time, round).await?);
             by_rest.push(rest(&person, &channel, senders, time, round).await?);
             let limit_folder = folder.path().to_owned();
             at_best.push(
@@ -67,18 +73,20 @@ pub(crate) async fn run(server: &Path, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn grpc(
-    hall: &Hall,
+/// Posts for a while by gRPC, the senders spread evenly over the gateways at these addresses.
+pub(crate) async fn grpc(
+    gateways: &[String],
     person: &Person,
     channel: &str,
     senders: usize,
     time: Duration,
     round: usize,
 ) -> anyhow::Result<Round> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", hall.http))?.tcp_nodelay(true);
     let token: MetadataValue<_> = format!("Bearer {}", person.token).parse()?;
     // A connection carries up to 64 calls at once.
-    let connections = try_join_all((0..senders.div_ceil(32)).map(|_| endpoint.connect())).await?;
+    let count = senders.div_ceil(32).max(gateways.len().min(senders));
+    let connecting = (0..count).map(|n| connect(&gateways[n % gateways.len()]));
+    let connections = try_join_all(connecting).await?;
     let began = Instant::now();
     let all = (0..senders).map(|sender| {
         let mut client = MessageServiceClient::new(connections[sender % connections.len()].clone());
@@ -106,6 +114,11 @@ async fn grpc(
         })
     });
     gather(all.collect(), began).await
+}
+
+async fn connect(gateway: &str) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{gateway}"))?;
+    endpoint.tcp_nodelay(true).connect().await
 }
 
 async fn rest(

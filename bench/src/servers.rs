@@ -15,6 +15,9 @@ pub(crate) struct Servers {
     /// NATS with JetStream, "nats://address:port".
     #[arg(long, env = "NATS_URL")]
     nats_url: Option<String>,
+    /// PostgreSQL, "postgres://user@address:port/database".
+    #[arg(long, env = "POSTGRES_URL")]
+    postgres_url: Option<String>,
 }
 
 impl Servers {
@@ -26,6 +29,23 @@ impl Servers {
     /// Whether there is a server for events.
     pub(crate) fn has_nats(&self) -> bool {
         self.nats_url.is_some()
+    }
+
+    /// The first kind of server that a hall of many processes needs and that is not named, with the flag that names it.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        [
+            ("PostgreSQL (--postgres-url)", self.postgres_url.is_some()),
+            ("ScyllaDB or Cassandra (--cql-nodes)", self.has_cql()),
+            ("NATS (--nats-url)", self.has_nats()),
+        ]
+        .into_iter()
+        .find_map(|(server, is_there)| (!is_there).then_some(server))
+    }
+
+    /// The server for entities.
+    pub(crate) fn postgres(&self) -> anyhow::Result<&str> {
+        let url = self.postgres_url.as_deref();
+        url.context("no server is named: --postgres-url, or POSTGRES_URL from target/infra/env")
     }
 
     /// The server for events.
