@@ -18,8 +18,8 @@ use crate::{clients::Links, target::Rpcs};
 
 /// How often the services are asked.
 const EVERY: Duration = Duration::from_secs(2);
-/// The same until all of them have answered.
-const AT_FIRST: Duration = Duration::from_millis(20);
+/// How soon they are asked again when one did not answer: at first, doubled up to the longest. Asking costs them and the links something.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// How long they may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -61,13 +61,19 @@ impl Readiness {
         let own = tasks.clone();
         tasks.spawn("readiness", async move {
             let mut before = None;
+            let mut again = AGAIN.0;
             while !own.is_stopping() {
                 let now = self.ask().await;
                 if before != Some(now) {
                     self.tell(now).await;
                     before = Some(now);
                 }
-                let pause = if now == (true, true) { EVERY } else { AT_FIRST };
+                let pause = if now == (true, true) {
+                    again = AGAIN.0;
+                    EVERY
+                } else {
+                    std::mem::replace(&mut again, (again * 2).min(AGAIN.1))
+                };
                 tokio::select! {
                     () = own.stopping() => {}
                     () = self.draining.notified() => break,
