@@ -94,7 +94,7 @@ async fn run(mut server: Server, kills: usize) -> anyhow::Result<Verdict> {
         let came = come_in(&owner, &members, &people, enough, &mut server).await?;
         server.start().await?;
         verdict.came += came.len();
-        let unheard = unheard(&owner, &channels, kill, &came).await?;
+        let unheard = unheard(&owner, &channels, kill, &came, PATIENCE).await?;
         let told = |id| format!("kill {kill}: {id} came in, and chat never heard");
         verdict.unheard.extend(unheard.into_iter().map(told));
         if !verdict.unheard.is_empty() {
@@ -174,6 +174,7 @@ pub(crate) async fn unheard(
     channels: &[String],
     said: usize,
     came: &[&Person],
+    patience: Duration,
 ) -> anyhow::Result<BTreeSet<String>> {
     let began = Instant::now();
     loop {
@@ -190,7 +191,7 @@ pub(crate) async fn unheard(
             let missing = came.iter().filter(|person| !has_read(person));
             unheard.extend(missing.map(|person| person.id.clone()));
         }
-        if unheard.is_empty() || began.elapsed() > PATIENCE {
+        if unheard.is_empty() || began.elapsed() > patience {
             return Ok(unheard);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use guildhall_kernel::{ChannelId, Time, UserId};
-use guildhall_mesh::{Bus as _, Heard, LocalBus};
+use guildhall_mesh::{Bus as _, Heard, LocalBus, Note, bus::Listener};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
@@ -87,26 +87,36 @@ pub async fn whatever_is_done_it_behaves_like_a_list_in_memory(bench: &dyn Bench
             *guard = Some(now);
             ended?;
             let mut ear = ear.lock().expect("not poisoned");
-            for expected in model.told {
-                let heard =
-                    runtime.block_on(tokio::time::timeout(Duration::from_secs(20), async {
-                        // A restart may tell again what was told.
-                        loop {
-                            match ear.next().await {
-                                Some(Heard::Note(note)) if note.id == expected.id => {
-                                    break Some(note);
-                                }
-                                Some(Heard::Note(_)) => {}
-                                Some(Heard::Lagged) | None => break None,
-                            }
-                        }
-                    }));
-                prop_assert_eq!(heard.ok().flatten(), Some(expected));
+            let heard = runtime.block_on(hear_all(&mut ear, &model.told));
+            for channel in channels_of(number) {
+                let channel = channel.to_string();
+                let its_own = |all: &[Note]| {
+                    let own = all.iter().filter(|note| note.subject.contains(&channel));
+                    own.cloned().collect::<Vec<_>>()
+                };
+                prop_assert_eq!(its_own(&heard), its_own(&model.told));
             }
             Ok(())
         })
     })
     .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Hears these notes, each for the first time, in whatever order they come. A restart may tell again what was told.
+async fn hear_all(ear: &mut Listener, wanted: &[Note]) -> Vec<Note> {
+    let mut heard: Vec<Note> = Vec::new();
+    while heard.len() < wanted.len() {
+        match tokio::time::timeout(Duration::from_secs(20), ear.next()).await {
+            Ok(Some(Heard::Note(note))) => {
+                let is_wanted = wanted.iter().any(|one| one.id == note.id);
+                if is_wanted && heard.iter().all(|one| one.id != note.id) {
+                    heard.push(note);
+                }
+            }
+            Ok(Some(Heard::Lagged) | None) | Err(_) => break,
+        }
+    }
+    heard
 }
 
 #[derive(Debug, Clone)]

@@ -31,9 +31,11 @@ pub(crate) async fn steady(
         let missing = missing(cluster, crowd, load, round).await;
         let after = healed.elapsed();
         let Some(missing) = missing else {
-            let late = late
-                .map(|late| format!("only {:.1} s after; at first {late}", after.as_secs_f32()));
-            return late.map_or(Ok(after), Err);
+            if after <= STEADY {
+                return Ok(after);
+            }
+            let missed = late.unwrap_or_else(|| "a post or its reader took so long".to_owned());
+            return Err(format!("only {:.1} s after: {missed}", after.as_secs_f32()));
         };
         if after > PATIENCE {
             return Err(format!("not {} s after: {missing}", PATIENCE.as_secs()));

@@ -6,10 +6,10 @@ use crate::cluster::{campaign::Campaign, heard, process, shape::Shape};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by ./dev prove"]
 async fn a_hall_that_leaves_forgotten_what_the_bus_forgot_is_found_out() {
-    let Some(servers) = servers(&["postgres", "nats"], 1, &[]).await else {
+    let Some(servers) = servers(&["postgres", "nats", "cassandra"], 1, &[]).await else {
         return;
     };
-    let mut hall = Campaign::without("never-again", Shape::one(), servers);
+    let mut hall = Campaign::without("never-again", Shape::three(), servers);
 
     hall.suffer("NATS wiped", async |ground| {
         heard::after_all(ground, "wiped").await

@@ -78,16 +78,17 @@ async fn a_cluster_keeps_what_it_acknowledged_when_its_servers_go() {
     };
     let mut hall = Campaign::new("six processes", Shape::six(), servers);
 
+    // First: what has to be told again is all that was said before.
+    hall.suffer("NATS wiped", async |ground| {
+        heard::after_all(ground, "wiped").await
+    })
+    .await;
     hall.suffer("NATS killed", async |ground| {
         nats::killed(ground, time(3, 60)).await
     })
     .await;
     hall.suffer("NATS frozen", async |ground| {
         nats::frozen(ground, time(10, 60)).await
-    })
-    .await;
-    hall.suffer("NATS wiped", async |ground| {
-        heard::after_all(ground, "wiped").await
     })
     .await;
     hall.suffer("PostgreSQL stopped", async |ground| {
