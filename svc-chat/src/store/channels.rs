@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc};
 use guildhall_kernel::{ChannelId, Ids, SpaceId, Time, UserId};
 use guildhall_mesh::Tasks;
 use guildhall_store::{Entities, Home, Write, outbox};
+use quick_cache::sync::Cache;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
@@ -43,6 +44,8 @@ pub struct ChannelStore {
     known: Arc<Memory<ChannelId, Arc<Channel>>>,
     /// The arrivals of people.
     arrived: Arc<Memory<UserId, Arc<CameAt>>>,
+    /// Arrivals that were found written down. That stays true, whoever writes what in their place.
+    settled: Arc<Cache<(UserId, SpaceId), Time>>,
     /// Whether other processes write the database, too.
     is_shared: bool,
 }
@@ -114,6 +117,7 @@ impl ChannelStore {
             tasks,
             known,
             arrived,
+            settled: Arc::new(Cache::new(PEOPLE)),
             is_shared,
         })
     }

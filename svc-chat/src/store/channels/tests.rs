@@ -112,6 +112,30 @@ async fn the_last_arrival_in_each_space_is_known_at_once_and_after_a_restart() {
     assert_eq!(arrivals(&again, 1).await, before.0);
 }
 
+#[tokio::test]
+async fn an_arrival_that_was_found_once_is_not_asked_for_again() {
+    let (folder, tasks) = (tempfile(), Tasks::new());
+    let store = store(&folder, &tasks).await;
+    let (user, space) = (UserId::from_bytes([1; 16]), SpaceId::from_bytes([2; 16]));
+    let at = Time::from_micros;
+    let has = async |micros| {
+        let has = store.has_arrived(user, space, at(micros)).await;
+        has.expect("reads or remembers")
+    };
+
+    let before = has(5).await;
+    store.put_arrival(user, space, at(5)).await.expect("writes");
+    let found = (has(5).await, has(6).await);
+    // As every second where others write, too.
+    store.arrived.forget(&user);
+    store.close().await;
+
+    assert_eq!((before, found), (false, (true, false)));
+    assert!(has(5).await);
+    let another = store.has_arrived(user, space, at(6)).await;
+    another.expect_err("nobody can be asked");
+}
+
 fn tempfile() -> TempDir {
     guildhall_testkit::World::new().dir
 }
