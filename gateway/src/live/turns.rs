@@ -20,7 +20,7 @@ use super::{
 /// The grain of time.
 const TICK: Duration = Duration::from_secs(1);
 /// In so many ticks each open channel has had its turn.
-const TURNS: u64 = 10;
+const TURNS: u64 = 5;
 
 impl Hub {
     /// Ticks until the process stops; then ends every stream.
