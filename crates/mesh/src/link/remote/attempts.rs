@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use guildhall_kernel::Kind;
 use http::Response;
 use metrics::counter;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Status, body::Body};
 
 use super::{
@@ -22,6 +22,8 @@ use crate::{Reason, guard::late, status::refusal};
 const ATTEMPTS: usize = 3;
 /// The wait before the second attempt; it doubles, and is spread by half.
 const BACKOFF: Duration = Duration::from_millis(10);
+/// How long a call waits for somebody who can be reached, and how often it looks: a process that is started again is back soon.
+const NOBODY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(50));
 /// The least and the longest that an attempt may take while there is somebody else to ask.
 const SHARE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
@@ -32,10 +34,15 @@ impl Shared {
         let mut tried = Tried::default();
         let mut last = Failure::Unsent;
         let mut is_known = true;
+        let began = now();
         loop {
             let set = self.set().await?;
             let chosen = choose(&set, asked.channel.as_deref(), &mut tried, &self.dice);
             let Some(endpoint) = chosen else {
+                if is_known && self.waits(&asked, &last, began).await {
+                    tried = Tried::default();
+                    continue;
+                }
                 return self.give_up(last, is_known);
             };
             last = match self.attempt(&mut asked, &endpoint, &set, &tried).await {
@@ -44,6 +51,10 @@ impl Shared {
             };
             is_known &= !matches!(last, Failure::Broken | Failure::Slow);
             if tried.endpoints.len() >= ATTEMPTS || !self.may_repeat(&asked, &last) {
+                if is_known && self.waits(&asked, &last, began).await {
+                    tried = Tried::default();
+                    continue;
+                }
                 return self.give_up(last, is_known);
             }
             counter!("guildhall_link_retries_total", "from" => self.from, "to" => self.to)
@@ -82,6 +93,18 @@ impl Shared {
             }
         }
         answer.await
+    }
+
+    /// Waits a little where a call has reached nobody yet; false where it has waited long enough.
+    async fn waits(&self, asked: &Asked, last: &Failure, began: Instant) -> bool {
+        let so_far = now().saturating_duration_since(began);
+        let left = asked.deadline.saturating_duration_since(now());
+        let is_over = so_far >= NOBODY.0 || left <= NOBODY.0;
+        if is_over || !asked.is_whole() || !matches!(last, Failure::Unsent) {
+            return false;
+        }
+        sleep(NOBODY.1.mul_f64(0.5 + self.dice.part())).await;
+        true
     }
 
     fn may_repeat(&self, asked: &Asked, failure: &Failure) -> bool {
