@@ -68,11 +68,11 @@ impl Readiness {
                     self.tell(now).await;
                     before = Some(now);
                 }
-                let pause = if now == (true, true) {
-                    again = AGAIN.0;
-                    EVERY
+                let pause = if now == (true, true) { EVERY } else { again };
+                again = if now == (true, true) {
+                    AGAIN.0
                 } else {
-                    std::mem::replace(&mut again, (again * 2).min(AGAIN.1))
+                    (again * 2).min(AGAIN.1)
                 };
                 tokio::select! {
                     () = own.stopping() => {}

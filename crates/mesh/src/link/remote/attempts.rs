@@ -39,7 +39,8 @@ impl Shared {
             let set = self.set().await?;
             let chosen = choose(&set, asked.channel.as_deref(), &mut tried, &self.dice);
             let Some(endpoint) = chosen else {
-                if is_known && self.waits(&asked, &last, began).await {
+                if is_known && may_wait(&asked, &last, began) {
+                    self.wait().await;
                     tried = Tried::default();
                     continue;
                 }
@@ -51,7 +52,8 @@ impl Shared {
             };
             is_known &= !matches!(last, Failure::Broken | Failure::Slow);
             if tried.endpoints.len() >= ATTEMPTS || !self.may_repeat(&asked, &last) {
-                if is_known && self.waits(&asked, &last, began).await {
+                if is_known && may_wait(&asked, &last, began) {
+                    self.wait().await;
                     tried = Tried::default();
                     continue;
                 }
@@ -95,16 +97,9 @@ impl Shared {
         answer.await
     }
 
-    /// Waits a little where a call has reached nobody yet; false where it has waited long enough.
-    async fn waits(&self, asked: &Asked, last: &Failure, began: Instant) -> bool {
-        let so_far = now().saturating_duration_since(began);
-        let left = asked.deadline.saturating_duration_since(now());
-        let is_over = so_far >= NOBODY.0 || left <= NOBODY.0;
-        if is_over || !asked.is_whole() || !matches!(last, Failure::Unsent) {
-            return false;
-        }
+    /// A little time, for somebody to come back.
+    async fn wait(&self) {
         sleep(NOBODY.1.mul_f64(0.5 + self.dice.part())).await;
-        true
     }
 
     fn may_repeat(&self, asked: &Asked, failure: &Failure) -> bool {
@@ -157,4 +152,12 @@ impl Shared {
             }
         }
     }
+}
+
+/// Whether a call that has reached nobody yet may look once more.
+fn may_wait(asked: &Asked, last: &Failure, began: Instant) -> bool {
+    let now = now();
+    let left = asked.deadline.saturating_duration_since(now);
+    let is_over = now.saturating_duration_since(began) >= NOBODY.0 || left <= NOBODY.0;
+    !is_over && asked.is_whole() && matches!(last, Failure::Unsent)
 }
