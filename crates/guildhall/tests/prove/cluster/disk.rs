@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rustix::process::Signal;
 
 use super::campaign::Ground;
 
@@ -71,14 +72,19 @@ impl Drop for Disk {
     }
 }
 
-/// The disk of one server is full for a while. A server that ended by it is started again.
+/// The disk of one server is full for a while. Then the server is started again: PostgreSQL ends by it, and nats-server may go on without
+/// storing anything ever after.
 pub(super) async fn full(
     ground: &mut Ground<'_>,
-    disk: &Disk,
+    server: &str,
     time: Duration,
 ) -> anyhow::Result<Instant> {
-    stay_full(disk, time).await?;
-    ground.cluster.servers.up().await?;
+    let servers = ground.cluster.servers.clone();
+    stay_full(servers.disk(server)?, time).await?;
+    if server == "nats" {
+        servers.kill(server, Signal::TERM).await?;
+    }
+    servers.up().await?;
     Ok(Instant::now())
 }
 

@@ -13,7 +13,7 @@ const CHANNELS: usize = 4;
 /// How long it may take until everything is told and heard.
 const DRAINED: Duration = Duration::from_secs(30);
 /// How long to look on, to tell late from lost.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// People come into a space while chat does not listen; then the bus is killed and forgets everything. Chat has to hear that they came.
 pub(super) async fn after_all(ground: &mut Ground<'_>, name: &str) -> anyhow::Result<Instant> {
